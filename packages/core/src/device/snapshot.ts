@@ -1,0 +1,82 @@
+import type { Endpoint } from '../address/endpoint.js';
+import type { Prefix } from '../address/ip.js';
+import type { Transport } from './settings.js';
+
+/**
+ * The state of a device at one moment, as `show` and the UAPI print it. Plain data (structured-clone friendly): it
+ * crosses from the engine to the main thread. Holds secrets; whoever prints it decides what to hide.
+ */
+export interface DeviceSnapshot {
+  /** 32 bytes, clamped; null when none is set */
+  readonly privateKey: Uint8Array | null;
+  /** 32 bytes; null when no private key is set */
+  readonly publicKey: Uint8Array | null;
+  /** the port listened on; 0 when none is */
+  readonly listenPort: number;
+  /** 0 when off */
+  readonly fwmark: number;
+  readonly transport: Transport;
+  /** in the order in which they were added */
+  readonly peers: readonly PeerSnapshot[];
+  readonly pending: PendingSnapshot;
+  /** packets and messages dropped that belong to no peer, by reason */
+  readonly drops: Readonly<Record<string, number>>;
+}
+
+export interface PeerSnapshot {
+  /** 32 bytes */
+  readonly publicKey: Uint8Array;
+  /** 32 bytes; null when none is set */
+  readonly presharedKey: Uint8Array | null;
+  readonly endpoint: Endpoint | null;
+  readonly allowedIps: readonly Prefix[];
+  /** wall clock of the last completed handshake, ms since the Unix epoch; 0 when there was none */
+  readonly lastHandshake: number;
+  /** bytes of messages, record headers not counted, as WireGuard counts over UDP */
+  readonly rxBytes: number;
+  readonly txBytes: number;
+  /** seconds; 0 when off */
+  readonly persistentKeepalive: number;
+  /** what carries this peer now: its own choice, else the device's */
+  readonly transport: Transport;
+  /** the TCP connections of this peer, oldest first; empty over UDP */
+  readonly connections: readonly ConnectionSnapshot[];
+  /** packets and messages dropped, by reason */
+  readonly drops: Readonly<Record<string, number>>;
+}
+
+/** One TCP connection of a peer. */
+export interface ConnectionSnapshot {
+  /** increases from connection to connection of a device */
+  readonly id: number;
+  /** outbound: dialled from here; inbound: accepted and promoted */
+  readonly direction: 'outbound' | 'inbound';
+  /** dialling: no answer to the SYN yet; open; draining: replaced, only what is queued still goes out */
+  readonly state: 'dialling' | 'open' | 'draining';
+  /** null while it is not known */
+  readonly local: Endpoint | null;
+  readonly remote: Endpoint;
+  /** since it was dialled or accepted */
+  readonly ageMs: number;
+  /** since a handshake completed on it; null when none has */
+  readonly lastHandshakeAgeMs: number | null;
+  /** waiting to be written */
+  readonly queuedBytes: number;
+  /** age of the oldest record waiting to be written; 0 when none is */
+  readonly oldestQueuedMs: number;
+  /** times that the reader had to search for a header */
+  readonly resyncs: number;
+  /** bytes that it skipped in doing so */
+  readonly skippedBytes: number;
+  /** whether outgoing messages take this connection now */
+  readonly active: boolean;
+  /** records dropped, by reason */
+  readonly drops: Readonly<Record<string, number>>;
+}
+
+/** The list of accepted connections that have not carried an authenticated message yet. */
+export interface PendingSnapshot {
+  readonly size: number;
+  /** connections closed from the list or not let in, by reason */
+  readonly refusals: Readonly<Record<string, number>>;
+}
