@@ -51,8 +51,11 @@ export interface ConnectionSnapshot {
   readonly id: number;
   /** outbound: dialled from here; inbound: accepted and promoted */
   readonly direction: 'outbound' | 'inbound';
-  /** dialling: no answer to the SYN yet; open; draining: replaced, only what is queued still goes out */
-  readonly state: 'dialling' | 'open' | 'draining';
+  /**
+   * dialling: no answer to the SYN yet; established: open, but the peer has not authenticated on it; authenticated: it has;
+   * draining: replaced, only what is queued still goes out
+   */
+  readonly state: 'dialling' | 'established' | 'authenticated' | 'draining';
   /** null while it is not known */
   readonly local: Endpoint | null;
   readonly remote: Endpoint;
