@@ -187,6 +187,17 @@ export class Handshake {
     return verdict;
   }
 
+  /**
+   * As `consumeInitiation`, but our own handshake under way stands: the two crossed, and ours is the one to complete. That the
+   * initiation was seen counts, so that it cannot be replayed.
+   */
+  acknowledgeInitiation(opened: OpenedInitiation, now: number): InitiationVerdict {
+    const verdict = this.#judge(opened, now);
+    if (verdict === 'accepted') this.#lastInitiationAt = now;
+    opened.wipe();
+    return verdict;
+  }
+
   #judge(opened: OpenedInitiation, now: number): InitiationVerdict {
     if (this.#staticStatic === null || !equalBytes(opened.remoteStatic, 0, this.remoteStatic, 0, KEY_LENGTH)) {
       return 'unauthenticated';

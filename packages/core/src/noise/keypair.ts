@@ -35,10 +35,11 @@ export class Keypair {
   /** The counter that the last `nextCounter` took, upper and lower half. */
   counterHi = 0;
   counterLo = 0;
+  /** The counter that the next message will take. */
+  nextHi = 0;
+  nextLo = 0;
   /** False when nothing more may be sent under this keypair, though messages under it are still taken. */
   maySend = true;
-  #nextHi = 0;
-  #nextLo = 0;
   #wiped = false;
 
   /** Takes the keys over and wipes the arrays. @param now monotonic ms */
@@ -73,7 +74,7 @@ export class Keypair {
 
   /** Whether so many messages have been sent that a new handshake is due (paper §6.2, kernel send.c). */
   get wantsRekeyAfterSending(): boolean {
-    return this.#nextHi >= REKEY_AFTER_MESSAGES_HI;
+    return this.nextHi >= REKEY_AFTER_MESSAGES_HI;
   }
 
   /**
@@ -82,16 +83,10 @@ export class Keypair {
    */
   nextCounter(): void {
     if (this.#wiped || this.#isExhausted()) throw new RangeError('no sending counter left under this keypair');
-    this.counterHi = this.#nextHi;
-    this.counterLo = this.#nextLo;
-    this.#nextLo = (this.#nextLo + 1) >>> 0;
-    if (this.#nextLo === 0) this.#nextHi++;
-  }
-
-  /** For tests of the limits: skips to a counter. */
-  skipTo(hi: number, lo: number): void {
-    this.#nextHi = hi;
-    this.#nextLo = lo;
+    this.counterHi = this.nextHi;
+    this.counterLo = this.nextLo;
+    this.nextLo = (this.nextLo + 1) >>> 0;
+    if (this.nextLo === 0) this.nextHi++;
   }
 
   /**
@@ -121,6 +116,6 @@ export class Keypair {
   }
 
   #isExhausted(): boolean {
-    return this.#nextHi === REJECT_AFTER_MESSAGES_HI && this.#nextLo >= REJECT_AFTER_MESSAGES_LO;
+    return this.nextHi === REJECT_AFTER_MESSAGES_HI && this.nextLo >= REJECT_AFTER_MESSAGES_LO;
   }
 }

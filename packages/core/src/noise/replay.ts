@@ -36,6 +36,12 @@ export class ReplayWindow {
     return (this.#ring[(nextLo >>> 5) & WORD_MASK]! & (1 << (nextLo & 31))) === 0;
   }
 
+  /** Whether this is the newest counter accepted so far. */
+  isNewest(hi: number, lo: number): boolean {
+    const nextLo = (lo + 1) >>> 0;
+    return nextLo === this.#topLo && (nextLo === 0 ? hi + 1 : hi) === this.#topHi;
+  }
+
   /** Marks an authenticated counter as seen. @returns false, and marks nothing, when it must be dropped */
   accept(hi: number, lo: number): boolean {
     if (!this.check(hi, lo)) return false;
