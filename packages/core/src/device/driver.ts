@@ -27,6 +27,8 @@ export interface Driver {
   dial(connection: Connection, remote: Endpoint): void;
   /** `connection.outbox` has bytes to write; the driver writes at the end of its batch, and later on write space. */
   flush(connection: Connection): void;
+  /** Sends FIN after what is already in the socket's buffer, and goes on reading. */
+  shutdown(connection: Connection): void;
   /**
    * Ends a connection: with FIN after what is already in the socket's buffer, or with RST when `abort`. The driver makes no more calls for
    * that connection.

@@ -1,0 +1,68 @@
+import type { Device } from './device.js';
+import type { Peer } from './peer.js';
+import type { DeviceSettings, PeerSettings } from './settings.js';
+
+/**
+ * Applies a change to a device, in the order that settings.ts states. Ports and marks belong to the driver's sockets: the driver applies those itself
+ * and tells the device.
+ */
+export function configure(device: Device, now: number, settings: DeviceSettings): void {
+  if (settings.privateKey !== undefined) device.setPrivateKey(settings.privateKey);
+  if (settings.transport !== undefined && settings.transport !== device.transport) {
+    device.transport = settings.transport;
+    for (const peer of device.peers.values()) transportChanged(peer, now);
+  }
+  if (settings.replacePeers === true) {
+    for (const peer of [...device.peers.values()]) device.removePeer(peer);
+  }
+  for (const change of settings.peers) configurePeer(device, now, change);
+}
+
+function configurePeer(device: Device, now: number, change: PeerSettings): void {
+  let peer = device.peer(change.publicKey);
+  if (change.remove === true) {
+    if (peer !== undefined) device.removePeer(peer);
+    return;
+  }
+  if (peer === undefined) {
+    const own = device.identity?.publicKey;
+    if (change.updateOnly === true || (own !== undefined && own.every((byte, i) => byte === change.publicKey[i])))
+      return;
+    peer = device.addPeer(change.publicKey);
+  }
+  if (change.presharedKey !== undefined) {
+    peer.presharedKey?.fill(0);
+    peer.presharedKey = change.presharedKey?.slice() ?? null;
+    peer.handshake.setPresharedKey(change.presharedKey);
+  }
+  if (change.transport !== undefined && change.transport !== peer.ownTransport) {
+    peer.ownTransport = change.transport;
+    transportChanged(peer, now);
+  }
+  if (change.endpoint !== undefined) {
+    peer.endpoint.configure(change.endpoint);
+    device.datagramTo(peer, change.endpoint);
+    peer.links.retarget(now);
+  }
+  if (change.replaceAllowedIps === true) device.allowedIps.removeAll(peer);
+  for (const { prefix, remove } of change.allowedIps) {
+    if (remove === true) device.allowedIps.remove(prefix, peer);
+    else device.allowedIps.insert(prefix, peer);
+  }
+  if (change.persistentKeepalive !== undefined) {
+    const before = peer.timers.persistentInterval;
+    peer.timers.persistentInterval = change.persistentKeepalive;
+    if (change.persistentKeepalive === 0) peer.timers.persistent = Infinity;
+    else if (before === 0) peer.sendKeepalive(now);
+  }
+  peer.sendStaged(now);
+  device.touch(peer);
+}
+
+/** What carried the peer is of no use any more; whatever wants out goes the new way. */
+function transportChanged(peer: Peer, now: number): void {
+  if (peer.transport === 'udp') peer.links.close();
+  const endpoint = peer.endpoint.configured;
+  if (endpoint !== null) peer.device.datagramTo(peer, endpoint);
+  peer.sendStaged(now);
+}

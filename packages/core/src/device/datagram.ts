@@ -1,0 +1,30 @@
+import type { Endpoint } from '../address/endpoint.js';
+import type { Slab } from '../slab/slab.js';
+import type { Carrier } from '../stream/carrier.js';
+import type { DatagramSink } from './driver.js';
+
+/** A UDP socket and an address: the stock carrier. One per peer; its address follows the peer (roaming, paper §2.1). */
+export class DatagramCarrier implements Carrier {
+  readonly transport = 'udp';
+  #offset = 0;
+  #length = 0;
+
+  constructor(
+    private readonly sink: DatagramSink,
+    public remote: Endpoint,
+  ) {}
+
+  get slab(): Slab {
+    return this.sink.slab;
+  }
+
+  reserve(messageLength: number): number {
+    this.#offset = this.sink.reserve(messageLength);
+    this.#length = messageLength;
+    return this.#offset;
+  }
+
+  commit(): void {
+    this.sink.commit(this.#offset, this.#length, this.remote);
+  }
+}

@@ -1,0 +1,413 @@
+import type { Endpoint } from '../address/endpoint.js';
+import type { CookieJar } from '../cookie/jar.js';
+import { TRANSPORT_HEADER_LENGTH, TRANSPORT_OVERHEAD } from '../messages/constants.js';
+import { paddedLength, writeTransportHeader } from '../messages/write.js';
+import { KEEPALIVE_TIMEOUT, REJECT_AFTER_TIME, REKEY_AFTER_TIME, REKEY_TIMEOUT } from '../noise/constants.js';
+import type { Handshake } from '../noise/handshake.js';
+import type { Keypair } from '../noise/keypair.js';
+import type { KeypairSet } from '../noise/keypairs.js';
+import type { Slab } from '../slab/slab.js';
+import type { Carrier } from '../stream/carrier.js';
+import type { Connection } from '../stream/connection.js';
+import { Links, type LinksOwner } from '../stream/links.js';
+import { RecordKind } from '../stream/outbox.js';
+import type { DatagramCarrier } from './datagram.js';
+import type { Scheduled } from './deadlines.js';
+import type { Device } from './device.js';
+import { DropCounters } from './drops.js';
+import { PeerEndpoint } from './peerendpoint.js';
+import type { PeerSnapshot } from './snapshot.js';
+import type { Transport } from './settings.js';
+import { StagedQueue } from './staged.js';
+import { HANDSHAKE_ATTEMPTS_MAX, PeerTimers } from './timers.js';
+
+/**
+ * One peer: its keys, its timers, its carriers, and what is sent to it. (What is received from it begins in receive.ts.)
+ *
+ * Theory of operation. An inner packet is sealed straight into the carrier's slab when there are a live keypair and a carrier;
+ * otherwise it is staged, and a handshake or a dial is begun. Handshakes follow the paper (§6) and the kernel's timers.c. TCP adds three
+ * rules, all of them about new connections: something is said on one at once; an initiation that goes unanswered on a fresh one is
+ * repeated once after a second, because the kernel TCP module throws its first answer away; and handshakes that stay unanswered make the
+ * connection suspect, so that a new one is dialled beside it.
+ */
+
+/** Least time between two initiations to one peer, ms: twice the receiver's flood guard (20 ms), because the network may bunch them. */
+const INITIATION_SPACING = 40;
+/** An initiation that is unanswered on a fresh TCP connection is repeated once after this, ms (KERNEL.md row 2). */
+const FRESH_REPEAT = 1_000;
+/** Unanswered initiations, 5 s apart, after which the connection itself is suspect. */
+const SUSPECT_AFTER_ATTEMPTS = 2;
+
+const NOTHING = new Uint8Array(0);
+
+export class Peer implements Scheduled, LinksOwner {
+  // Scheduled
+  deadline = Infinity;
+  heapIndex = -1;
+  /** whether the device has yet to look at this peer's deadlines again */
+  isTouched = false;
+
+  readonly timers: PeerTimers;
+  readonly links: Links;
+  readonly staged = new StagedQueue();
+  readonly drops = new DropCounters();
+  readonly endpoint = new PeerEndpoint();
+  datagram: DatagramCarrier | null = null;
+  presharedKey: Uint8Array | null = null;
+  /** the peer's own choice; null for the device's */
+  ownTransport: Transport | null = null;
+
+  rxBytes = 0;
+  txBytes = 0;
+  /** wall clock, ms; 0 before the first */
+  lastHandshake = 0;
+
+  /** when the last initiation was sent, and on what */
+  #initiationAt = -Infinity;
+  #initiationCarrier: Carrier | null = null;
+  /** when the last response was sent: that handshake is given its chance before we begin one (kernel send.c) */
+  #respondedAt = -Infinity;
+  /** an initiation that is to go out on a fresh connection: held back by the spacing, or the one repetition */
+  #deferredAt = Infinity;
+  #deferredOn: Connection | null = null;
+
+  constructor(
+    readonly device: Device,
+    readonly publicKey: Uint8Array,
+    readonly handshake: Handshake,
+    readonly keypairs: KeypairSet,
+    readonly cookies: CookieJar,
+  ) {
+    const random = () => device.random01();
+    this.timers = new PeerTimers(random);
+    this.links = new Links(this, this, device.linksHost);
+  }
+
+  get transport(): Transport {
+    return this.ownTransport ?? this.device.transport;
+  }
+
+  /** Where messages go now; null when there is no path. */
+  get carrier(): Carrier | null {
+    return this.transport === 'tcp' ? this.links.active : this.datagram;
+  }
+
+  // ---- sending
+
+  /**
+   * Sends an inner packet: `length` bytes at `offset`. Up to 15 bytes behind them may be overwritten with padding.
+   */
+  send(now: number, slab: Slab, offset: number, length: number): void {
+    const keypair = this.keypairs.current;
+    const carrier = this.carrier;
+    if (carrier === null || keypair === null || !keypair.canSend(now) || !this.staged.isEmpty) {
+      const overflow = this.staged.push(slab.bytes, offset, length);
+      if (overflow > 0) this.drops.count('staged-overflow', overflow);
+      this.sendStaged(now);
+      return;
+    }
+    const padded = paddedLength(length, this.device.mtu);
+    const room = this.#reserve(carrier, padded, slab.bytes, offset, length);
+    if (room < 0) return;
+    for (let i = offset + length; i < offset + padded; i++) slab.bytes[i] = 0;
+    this.#seal(now, keypair, carrier, slab, offset, length, padded, room);
+  }
+
+  /** Sends what is staged, as far as a keypair and a carrier are there; begins what is missing. */
+  sendStaged(now: number): void {
+    this.device.touch(this);
+    while (!this.staged.isEmpty) {
+      const keypair = this.keypairs.current;
+      const carrier = this.carrier;
+      if (keypair === null || !keypair.canSend(now)) return this.initiate(now);
+      if (carrier === null) return this.#wantCarrier(now);
+      const packet = this.staged.shift()!;
+      const padded = paddedLength(packet.length, this.device.mtu);
+      const room = this.#reserve(carrier, padded, packet, 0, packet.length);
+      if (room < 0) continue;
+      const at = room + TRANSPORT_HEADER_LENGTH;
+      carrier.slab.bytes.set(packet, at);
+      carrier.slab.bytes.fill(0, at + packet.length, at + padded);
+      this.#seal(now, keypair, carrier, carrier.slab, at, packet.length, padded, room);
+    }
+  }
+
+  /** Sends a keepalive, or what is staged instead of one. */
+  sendKeepalive(now: number): void {
+    if (this.staged.isEmpty) this.staged.push(NOTHING, 0, 0);
+    this.sendStaged(now);
+  }
+
+  #reserve(carrier: Carrier, padded: number, packet: Uint8Array, offset: number, length: number): number {
+    const messageLength = padded + TRANSPORT_OVERHEAD;
+    let room: number;
+    // More fragments, or an offset: the record says so (DESIGN 3).
+    if (length >= 20 && packet[offset]! >> 4 === 4 && ((packet[offset + 6]! & 0x3f) | packet[offset + 7]!) !== 0) {
+      const identification = (packet[offset + 4]! << 8) | packet[offset + 5]!;
+      const fragment = (packet[offset + 6]! << 8) | packet[offset + 7]!;
+      room = carrier.reserve(messageLength, identification, fragment);
+    } else {
+      room = carrier.reserve(messageLength);
+    }
+    if (room < 0) this.drops.count('carrier-full');
+    return room;
+  }
+
+  #seal(
+    now: number,
+    keypair: Keypair,
+    carrier: Carrier,
+    slab: Slab,
+    offset: number,
+    length: number,
+    padded: number,
+    room: number,
+  ): void {
+    const target = carrier.slab;
+    keypair.nextCounter();
+    const { counterHi, counterLo } = keypair;
+    keypair.send.seal(counterHi, counterLo, slab, offset, padded, target, room + TRANSPORT_HEADER_LENGTH);
+    writeTransportHeader(target.bytes, room, keypair.remoteIndex, counterHi, counterLo);
+    carrier.commit(length === 0 ? RecordKind.control : RecordKind.data, now);
+    this.txBytes += padded + TRANSPORT_OVERHEAD;
+    if (length > 0) this.timers.dataSent(now);
+    this.timers.anySent();
+    this.timers.anyTraversal(now);
+    this.device.touch(this);
+    // Keeping the key fresh (paper §6.2, kernel send.c keep_key_fresh).
+    if (keypair.wantsRekeyAfterSending || (keypair.isInitiator && now >= keypair.birth + REKEY_AFTER_TIME))
+      this.initiate(now);
+  }
+
+  // ---- handshakes
+
+  /** Begins a handshake, unless one was begun within the last 5 s. @param retry by the retry timer, which keeps its count */
+  initiate(now: number, retry = false): void {
+    if (!this.handshake.isPossible || !this.device.hasIdentity) return;
+    if (!retry) this.timers.attempts = 0;
+    this.device.touch(this);
+    const carrier = this.carrier;
+    if (carrier === null) return this.#wantCarrier(now);
+    if (now < Math.max(this.#initiationAt, this.#respondedAt) + REKEY_TIMEOUT && !retry) return;
+    this.#sendInitiation(now, carrier);
+  }
+
+  /** No path: dials, and lets the retry timer run so that trying ends some time. */
+  #wantCarrier(now: number): void {
+    if (this.transport === 'tcp') this.links.want(now);
+    if (this.carrier === null && this.timers.retryHandshake === Infinity) this.timers.initiationSent(now);
+  }
+
+  /** An initiation on this connection, now or as soon as the spacing allows. */
+  initiateOn(now: number, connection: Connection): void {
+    if (!this.handshake.isPossible || !this.device.hasIdentity) return;
+    if (now >= this.#initiationAt + INITIATION_SPACING) this.#sendInitiation(now, connection);
+    else this.#defer(connection, this.#initiationAt + INITIATION_SPACING);
+  }
+
+  #sendInitiation(now: number, carrier: Carrier): void {
+    const message = this.device.makeInitiation(this, now);
+    if (message === null || !this.sendControl(now, carrier, message)) return;
+    this.#initiationAt = now;
+    const fresh = carrier.transport === 'tcp' && (carrier as Connection).lastReceived === -Infinity;
+    const repeated = carrier === this.#initiationCarrier;
+    this.#initiationCarrier = carrier;
+    if (fresh && !repeated && (carrier as Connection).direction === 'outbound') {
+      this.#defer(carrier as Connection, now + FRESH_REPEAT);
+    } else {
+      this.#deferredAt = Infinity;
+    }
+    this.timers.initiationSent(now);
+  }
+
+  /** Sends a handshake message or cookie reply. @returns false when the carrier had no room */
+  sendControl(now: number, carrier: Carrier, message: Uint8Array): boolean {
+    const room = carrier.reserve(message.length);
+    if (room < 0) return false;
+    carrier.slab.bytes.set(message, room);
+    carrier.commit(RecordKind.control, now);
+    this.txBytes += message.length;
+    this.timers.anySent();
+    this.timers.anyTraversal(now);
+    this.device.touch(this);
+    return true;
+  }
+
+  /** Whether our own initiation went out less than REKEY_TIMEOUT ago and is unanswered. */
+  hasInitiationOutstanding(now: number): boolean {
+    return this.handshake.state === 'initiationCreated' && now < this.#initiationAt + REKEY_TIMEOUT;
+  }
+
+  /** What the outstanding initiation went out on. */
+  get initiationCarrier(): Carrier | null {
+    return this.#initiationCarrier;
+  }
+
+  /** New keys, by either role. */
+  sessionDerived(now: number, responded: boolean): void {
+    if (responded) this.#respondedAt = now;
+    this.timers.sessionDerived(now);
+    this.#deferredAt = Infinity;
+    this.device.touch(this);
+  }
+
+  /** A handshake is complete at this end: the response verified, or the first data under the new keys did. */
+  handshakeCompleted(now: number, carrier: Carrier | null): void {
+    this.timers.handshakeComplete();
+    this.lastHandshake = this.device.wallTime();
+    this.#initiationCarrier = null;
+    if (carrier?.transport === 'tcp') this.links.handshakeCompleted(now, carrier as Connection);
+    this.device.touch(this);
+  }
+
+  /** Near the end of a keypair that we initiated, receiving alone starts one handshake (kernel receive.c keep_key_fresh). */
+  keepFreshReceiving(now: number): void {
+    const keypair = this.keypairs.current;
+    if (keypair === null || !keypair.isInitiator || this.timers.sentLastMinuteHandshake) return;
+    if (now < keypair.birth + REJECT_AFTER_TIME - KEEPALIVE_TIMEOUT - REKEY_TIMEOUT) return;
+    this.timers.sentLastMinuteHandshake = true;
+    this.initiate(now);
+  }
+
+  // ---- links
+
+  /** @see LinksOwner */
+  wantsLink(now: number): boolean {
+    if (this.transport !== 'tcp' || !this.device.hasIdentity) return false;
+    const keypair = this.keypairs.current;
+    return (
+      !this.staged.isEmpty ||
+      this.timers.persistentInterval > 0 ||
+      this.timers.retryHandshake !== Infinity ||
+      (keypair !== null && keypair.canSend(now))
+    );
+  }
+
+  get canDial(): boolean {
+    return this.endpoint.configured !== null;
+  }
+
+  dialTarget(): Endpoint | null {
+    return this.endpoint.nextDialTarget();
+  }
+
+  get leads(): boolean {
+    return this.keypairs.current?.isInitiator ?? true;
+  }
+
+  greet(now: number, connection: Connection, anew: boolean): void {
+    const keypair = this.keypairs.current;
+    const live = keypair !== null && keypair.canSend(now);
+    if (live) this.#keepaliveOn(now, keypair, connection);
+    if (!live || anew) this.initiateOn(now, connection);
+    if (live) this.sendStaged(now);
+  }
+
+  #keepaliveOn(now: number, keypair: Keypair, connection: Connection): void {
+    const room = connection.reserve(TRANSPORT_OVERHEAD);
+    if (room < 0) return;
+    this.#seal(now, keypair, connection, connection.slab, room + TRANSPORT_HEADER_LENGTH, 0, 0, room);
+  }
+
+  #defer(connection: Connection, at: number): void {
+    this.#deferredOn = connection;
+    this.#deferredAt = at;
+    this.device.touch(this);
+  }
+
+  // ---- time
+
+  /** When `wake` wants to be called. */
+  next(): number {
+    return Math.min(this.timers.next(), this.#deferredAt, this.transport === 'tcp' ? this.links.next() : Infinity);
+  }
+
+  /** What `next` is for, for people and logs. */
+  whyNext(): string {
+    const at = this.next();
+    if (at === this.#deferredAt) return 'initiation on a fresh connection';
+    if (at === this.links.next()) return 'dial or connection deadline';
+    return 'peer timer';
+  }
+
+  wake(now: number): void {
+    if (now >= this.#deferredAt) {
+      const connection = this.#deferredOn!;
+      this.#deferredAt = Infinity;
+      this.#deferredOn = null;
+      if (connection.isUsable) this.#sendInitiation(now, connection);
+    }
+    for (let due = this.timers.expired(now); due !== null; due = this.timers.expired(now)) {
+      if (due === 'retry-handshake') this.#retryHandshake(now);
+      else if (due === 'send-keepalive') this.sendKeepalive(now);
+      else if (due === 'new-handshake') this.#nothingCameBack(now);
+      else if (due === 'persistent-keepalive') this.#persistentKeepalive(now);
+      else this.wipeKeys();
+    }
+    if (this.transport === 'tcp') this.links.wake(now);
+    this.device.touch(this);
+  }
+
+  #retryHandshake(now: number): void {
+    if (this.timers.attempts > HANDSHAKE_ATTEMPTS_MAX) {
+      this.timers.gaveUp(now);
+      const lost = this.staged.clear();
+      if (lost > 0) this.drops.count('handshake-gave-up', lost);
+      return;
+    }
+    if (this.handshake.state !== 'initiationCreated' && this.keypairs.current?.canSend(now) === true) {
+      // It ran for want of a carrier, not of a handshake.
+      this.timers.attempts = 0;
+      return this.sendStaged(now);
+    }
+    this.timers.attempts++;
+    if (this.transport === 'tcp' && this.timers.attempts >= SUSPECT_AFTER_ATTEMPTS) this.links.suspect(now);
+    this.initiate(now, true);
+  }
+
+  /** 15 s after data went out and nothing came back (paper §6.5). */
+  #nothingCameBack(now: number): void {
+    if (this.transport === 'tcp') this.links.suspect(now);
+    this.initiate(now);
+  }
+
+  #persistentKeepalive(now: number): void {
+    if (this.timers.persistentInterval > 0) {
+      this.timers.anyTraversal(now);
+      this.sendKeepalive(now);
+    }
+  }
+
+  wipeKeys(): void {
+    this.device.forgetHandshake(this);
+    this.keypairs.clear();
+  }
+
+  /** The peer is removed, or the device closed. */
+  close(): void {
+    this.links.close();
+    this.timers.clear();
+    this.#deferredAt = Infinity;
+    this.#deferredOn = null;
+    this.staged.clear();
+    this.wipeKeys();
+    this.handshake.destroy();
+  }
+
+  snapshot(now: number): PeerSnapshot {
+    const active = this.links.active;
+    return {
+      publicKey: this.publicKey.slice(),
+      presharedKey: this.presharedKey?.slice() ?? null,
+      endpoint: active !== null && this.transport === 'tcp' ? active.remote : this.endpoint.shown,
+      allowedIps: this.device.allowedIps.list(this),
+      lastHandshake: this.lastHandshake,
+      rxBytes: this.rxBytes,
+      txBytes: this.txBytes,
+      persistentKeepalive: this.timers.persistentInterval,
+      transport: this.transport,
+      connections: this.links.all.map((connection) => connection.snapshot(now, connection === active)),
+      drops: this.drops.snapshot(),
+    };
+  }
+}

@@ -1,0 +1,353 @@
+import type { Endpoint } from '../address/endpoint.js';
+import type { CloseReason } from '../device/driver.js';
+import type { Peer } from '../device/peer.js';
+import { Backoff } from './backoff.js';
+import type { Connection } from './connection.js';
+import type { Outbox } from './outbox.js';
+
+/**
+ * The TCP connections of one peer: at most one that we dialled (outbound) and one that the peer dialled (inbound), and while we
+ * dial anew, the candidate that is to replace the outbound one.
+ *
+ * Theory of operation.
+ *
+ * *Two are as good as one.* Both ends may dial at the same moment, and neither connection is torn down because the other exists:
+ * closing one's own dial while the other end does the same loses both (the kernel TCP module does that in a true tie). A second connection in the
+ * same direction replaces the older one, but only once the peer has authenticated on it.
+ *
+ * *Choosing.* Outgoing messages take the active connection: the one on which the latest handshake completed, which both ends know without
+ * a word. Between handshakes the choice moves to where the peer's newest message arrived, with one restraint against both ends running
+ * after each other forever: the initiator of the current keypair leads and moves only when its own choice has been silent, or is
+ * suspect; the responder follows at once. Messages older than the newest one received never move anything.
+ *
+ * *Losing.* End of file, reset, error or stall ends exactly that connection, once. What it had queued as whole records goes to the survivor, or
+ * waits for the next connection as long as it is fresh; a record that was partly written is gone. Whoever dialled dials again: at once after a connection
+ * that had been of use, with growing delays after one that had not.
+ *
+ * *Dialling.* Only when something wants the peer to be reachable. Delays count from the beginning of the dial before, so that the longest delay is also
+ * the longest time that a listener which came back has to wait.
+ */
+export interface LinksOwner {
+  /** Whether the peer should be reachable now: something to send, a session to keep, persistent keepalive. */
+  wantsLink(now: number): boolean;
+  /** Whether there is anywhere to dial; a peer without an endpoint can only dial us. */
+  readonly canDial: boolean;
+  /** Where to dial this time; null when there is nowhere. */
+  dialTarget(): Endpoint | null;
+  /** Whether we made the current keypair's initiation (also when there is none). */
+  readonly leads: boolean;
+  /**
+   * A connection that we dialled is up: say something on it at once, a keepalive where there is a live keypair, an initiation where there is
+   * none or where `anew` tells that the other end may have lost its keys.
+   */
+  greet(now: number, connection: Connection, anew: boolean): void;
+}
+
+/** What the device does for all links. */
+export interface LinksHost {
+  /** Makes an outbound connection and has the driver dial. */
+  open(now: number, remote: Endpoint, links: Links): Connection;
+  /** Has the driver send FIN and go on reading. */
+  shutdown(connection: Connection): void;
+  /** Has the driver end it. */
+  close(connection: Connection, abort: boolean): void;
+  /** uniform in [0, 1) */
+  random(): number;
+}
+
+/** A dial without an answer is given up after the current backoff delay, but not before and not later than this, ms. */
+const DIAL_TIMEOUT_MIN = 2_000;
+const DIAL_TIMEOUT_MAX = 10_000;
+/** An established connection on which the peer does not authenticate is given up, ms: three handshake attempts. */
+const GREETING_TIMEOUT = 15_000;
+/** A connection that the peer dialled was lost and ours may be wanted: time for the peer's own re-dial to come first, ms. */
+const INBOUND_GRACE = 50;
+/** First delay after an authenticated connection that did not live long, ms. */
+const QUICK_FIRST = 100;
+/** A connection that lived this long was no quick loss, ms. */
+const LIVED = 5_000;
+/** A replaced connection has this long to deliver what it holds, ms. */
+const DRAIN_TIME = 2_000;
+/** Silence on the leader's active connection, while the peer speaks elsewhere, after which the leader moves, ms. */
+const LEADER_PATIENCE = 1_000;
+
+export class Links {
+  outbound: Connection | null = null;
+  inbound: Connection | null = null;
+  /** dialled, not authenticated yet */
+  candidate: Connection | null = null;
+  readonly draining: Connection[] = [];
+  /** times that the active carrier moved from one usable connection to another */
+  carrierChanges = 0;
+
+  #active: Connection | null = null;
+  #redialAt = Infinity;
+  #dialStartedAt = -Infinity;
+  #candidateDeadline = Infinity;
+  #drainDeadline = Infinity;
+  /** the other end may have lost its keys with the last connection */
+  #anew = false;
+  /** WireGuard's own timers say that nothing comes back on the active connection */
+  #suspect = false;
+  /** whole records of the last connection, for the next one */
+  #orphan: Outbox | null = null;
+  readonly #backoff = new Backoff();
+  readonly #quick = new Backoff(QUICK_FIRST);
+
+  /** @param peer whose connections these are; `owner` is the same object, seen as far as links need it */
+  constructor(
+    readonly peer: Peer,
+    private readonly owner: LinksOwner,
+    private readonly host: LinksHost,
+  ) {}
+
+  /** The connection that outgoing messages take now, or null. */
+  get active(): Connection | null {
+    return this.#active !== null && this.#active.isUsable ? this.#active : null;
+  }
+
+  /** All connections, oldest first. */
+  get all(): Connection[] {
+    return [this.outbound, this.inbound, this.candidate, ...this.draining]
+      .filter((c): c is Connection => c !== null)
+      .sort((a, b) => a.id - b.id);
+  }
+
+  /** Something wants to be sent: sees to it that there is a connection or a dial under way, unless the backoff says later. */
+  want(now: number): void {
+    if (this.active === null && this.candidate === null && (this.#redialAt === Infinity || now >= this.#redialAt)) {
+      this.#dial(now);
+    }
+  }
+
+  /** The driver's word that our SYN was answered. */
+  dialled(now: number, connection: Connection, local: Endpoint): void {
+    if (connection !== this.candidate) return;
+    connection.state = 'established';
+    connection.local = local;
+    connection.establishedAt = now;
+    this.#candidateDeadline = now + GREETING_TIMEOUT;
+    if (this.active === null || this.#suspect) this.#activate(connection);
+    this.#orphan?.moveTo(connection.outbox, now);
+    this.#orphan = null;
+    if (!connection.outbox.isEmpty) connection.requestFlush();
+    this.owner.greet(now, connection, this.#anew);
+  }
+
+  /** The peer authenticated on a connection of the pending list: it is ours now. */
+  adopt(now: number, connection: Connection): void {
+    if (this.inbound !== null) this.#drain(now, this.inbound);
+    this.inbound = connection;
+  }
+
+  /**
+   * A valid message of the peer's arrived.
+   * @param newest whether it is newer than every one before, so that it tells what the peer prefers now
+   */
+  authenticated(now: number, connection: Connection, newest: boolean): void {
+    connection.lastReceived = now;
+    if (connection.state === 'established') {
+      connection.state = 'authenticated';
+      connection.authenticatedAt = now;
+    }
+    if (connection === this.candidate) {
+      if (this.outbound !== null) this.#drain(now, this.outbound);
+      this.outbound = connection;
+      this.candidate = null;
+      this.#candidateDeadline = Infinity;
+    }
+    this.#backoff.reset();
+    this.#redialAt = Infinity;
+    this.#anew = false;
+    if (connection === this.#active) {
+      this.#suspect = false;
+    } else if (connection.isUsable) {
+      const active = this.active;
+      const moves =
+        active === null ||
+        (newest && (this.#suspect || !this.owner.leads || now - active.lastReceived > LEADER_PATIENCE));
+      if (moves) this.#activate(connection);
+    }
+  }
+
+  /** A handshake completed on this connection, at this end: both ends prefer it now. */
+  handshakeCompleted(now: number, connection: Connection): void {
+    connection.lastHandshake = now;
+    if (connection.isUsable) this.#activate(connection);
+  }
+
+  /** Nothing comes back although we sent: dial anew beside what there is. */
+  suspect(now: number): void {
+    this.#suspect = true;
+    this.#anew = true;
+    if (this.candidate === null && (this.#redialAt === Infinity || now >= this.#redialAt)) this.#dial(now);
+  }
+
+  /** The way to the peer changed under a connection (address or route gone): dial anew at once, beside what there is. */
+  pathChanged(now: number): void {
+    if (this.candidate !== null) {
+      const old = this.candidate;
+      this.candidate = null;
+      this.#end(old, true);
+    }
+    this.#suspect = true;
+    this.#backoff.reset();
+    this.#redialAt = Infinity;
+    if (this.owner.wantsLink(now)) this.#dial(now);
+  }
+
+  /** The dial target changed by configuration: what was dialled to the old one is of no use any more. */
+  retarget(now: number): void {
+    this.#backoff.reset();
+    this.#redialAt = Infinity;
+    if (this.candidate !== null) {
+      const old = this.candidate;
+      this.candidate = null;
+      this.#end(old, true);
+    }
+    if (this.owner.wantsLink(now)) {
+      if (this.active === null) this.#dial(now);
+      else this.pathChanged(now);
+    }
+  }
+
+  /** The kernel took bytes of a connection's queue. */
+  written(connection: Connection): void {
+    if (connection.state === 'draining' && connection.outbox.isEmpty) this.host.shutdown(connection);
+  }
+
+  /** A connection ended; called exactly once for each. */
+  closed(now: number, connection: Connection, reason: CloseReason): void {
+    connection.state = 'closed';
+    const draining = this.draining.indexOf(connection);
+    if (draining >= 0) {
+      this.draining.splice(draining, 1);
+      if (this.draining.length === 0) this.#drainDeadline = Infinity;
+      connection.outbox.close();
+      return;
+    }
+    const dialled = connection.direction === 'outbound';
+    const lived = now - connection.authenticatedAt;
+    if (connection === this.candidate) {
+      this.candidate = null;
+      this.#candidateDeadline = Infinity;
+      this.#anew = true;
+      this.#redialAt = Math.max(now, this.#dialStartedAt + this.#backoff.next(this.host.random()));
+    } else {
+      if (connection === this.outbound) this.outbound = null;
+      if (connection === this.inbound) this.inbound = null;
+      if (reason !== 'error') this.#anew = true;
+      if (lived >= LIVED) this.#quick.reset();
+    }
+    if (connection === this.#active) this.#active = this.#survivor();
+    const survivor = this.active;
+    if (survivor !== null) {
+      connection.outbox.moveTo(survivor.outbox, now);
+      if (!survivor.outbox.isEmpty) survivor.requestFlush();
+      return;
+    }
+    this.#orphan?.close();
+    this.#orphan = connection.outbox.isEmpty ? null : connection.outbox;
+    if (this.candidate !== null) return;
+    if (connection.authenticatedAt !== -Infinity) {
+      const delay = lived >= LIVED && dialled ? 0 : dialled ? this.#quick.next(this.host.random()) : INBOUND_GRACE;
+      this.#redialAt = now + delay;
+    }
+    if (now >= this.#redialAt && this.owner.wantsLink(now)) this.#dial(now);
+    if (!this.owner.canDial) this.#dropOrphan();
+  }
+
+  /** When `wake` wants to be called, ms. */
+  next(): number {
+    let at = this.#candidateDeadline;
+    if (this.#redialAt < at) at = this.#redialAt;
+    if (this.#drainDeadline < at) at = this.#drainDeadline;
+    if (this.outbound !== null && this.outbound.stallsAt < at) at = this.outbound.stallsAt;
+    if (this.inbound !== null && this.inbound.stallsAt < at) at = this.inbound.stallsAt;
+    if (this.candidate !== null && this.candidate.stallsAt < at) at = this.candidate.stallsAt;
+    return at;
+  }
+
+  /** Acts on what is due. */
+  wake(now: number): void {
+    if (this.candidate !== null && now >= this.#candidateDeadline) this.#give(now, this.candidate);
+    for (const connection of [this.outbound, this.inbound, this.candidate]) {
+      if (connection !== null && now >= connection.stallsAt) this.#give(now, connection);
+    }
+    if (now >= this.#drainDeadline) {
+      for (const connection of [...this.draining]) {
+        this.#end(connection, true);
+        this.closed(now, connection, 'timeout');
+      }
+    }
+    if (now >= this.#redialAt) {
+      this.#redialAt = Infinity;
+      if (this.active === null && this.candidate === null && this.owner.wantsLink(now)) this.#dial(now);
+    }
+  }
+
+  /** Ends everything (peer removed, device closed). */
+  close(): void {
+    for (const connection of this.all) {
+      connection.state = 'closed';
+      connection.outbox.close();
+      this.host.close(connection, false);
+    }
+    this.outbound = this.inbound = this.candidate = this.#active = null;
+    this.draining.length = 0;
+    this.#dropOrphan();
+    this.#redialAt = this.#candidateDeadline = this.#drainDeadline = Infinity;
+  }
+
+  #dial(now: number): void {
+    const target = this.owner.dialTarget();
+    if (target === null) return;
+    this.#redialAt = Infinity;
+    this.#dialStartedAt = now;
+    const patience = Math.min(Math.max(this.#backoff.current, DIAL_TIMEOUT_MIN), DIAL_TIMEOUT_MAX);
+    this.#candidateDeadline = now + patience;
+    this.candidate = this.host.open(now, target, this);
+  }
+
+  /** Gives up on a connection as if the driver had reported a time-out. */
+  #give(now: number, connection: Connection): void {
+    this.#end(connection, true);
+    this.closed(now, connection, 'timeout');
+  }
+
+  #dropOrphan(): void {
+    this.#orphan?.close();
+    this.#orphan = null;
+  }
+
+  /** Replaced: nothing new goes out on it, what is queued does, and what still comes in is read. */
+  #drain(now: number, connection: Connection): void {
+    if (connection === this.outbound) this.outbound = null;
+    if (connection === this.inbound) this.inbound = null;
+    connection.state = 'draining';
+    this.draining.push(connection);
+    this.#drainDeadline = Math.min(this.#drainDeadline, now + DRAIN_TIME);
+    if (connection.outbox.isEmpty) this.host.shutdown(connection);
+  }
+
+  #activate(connection: Connection): void {
+    if (this.#active !== connection && this.#active !== null && this.#active.state !== 'closed') this.carrierChanges++;
+    this.#active = connection;
+    this.#suspect = false;
+  }
+
+  /** Of what is left, the connection on which the peer was heard last. */
+  #survivor(): Connection | null {
+    let best: Connection | null = null;
+    for (const connection of [this.outbound, this.inbound, this.candidate]) {
+      if (connection === null || !connection.isUsable) continue;
+      if (best === null || connection.lastReceived > best.lastReceived) best = connection;
+    }
+    return best;
+  }
+
+  #end(connection: Connection, abort: boolean): void {
+    connection.state = 'closed';
+    this.host.close(connection, abort);
+  }
+}
