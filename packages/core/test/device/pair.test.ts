@@ -1,0 +1,177 @@
+import { describe, expect, test } from '@jest/globals';
+import type { Endpoint } from '../../src/address/endpoint.js';
+import { parsePrefix } from '../../src/address/ip.js';
+import { configure } from '../../src/device/configure.js';
+import { Device } from '../../src/device/device.js';
+import type { Driver } from '../../src/device/driver.js';
+import { portableCrypto } from '../../src/noise/portable.js';
+import { SlabPool } from '../../src/slab/pool.js';
+import { Slab } from '../../src/slab/slab.js';
+import type { Connection } from '../../src/stream/connection.js';
+
+/** Two devices joined by lossless pipes that deliver at once: the least driver there can be. */
+class Host implements Driver {
+  readonly slabs = new SlabPool(512 * 1024);
+  readonly slab = Slab.plain(70_000);
+  readonly received: Uint8Array[] = [];
+  readonly datagrams = null;
+  readonly inner;
+  readonly device: Device;
+  other!: Host;
+  private readonly flushes: Connection[] = [];
+  private readonly dials: Connection[] = [];
+  private readonly ends = new Map<Connection, Connection>();
+
+  constructor(readonly endpoint: Endpoint) {
+    const slab = Slab.plain(70_000);
+    this.inner = {
+      slab,
+      reserve: () => 0,
+      commit: (offset: number, length: number) => {
+        this.received.push(slab.bytes.slice(offset, offset + length));
+      },
+    };
+    this.device = new Device(this, portableCrypto, { mtu: 1420 });
+  }
+  random(out: Uint8Array): void {
+    globalThis.crypto.getRandomValues(out);
+  }
+  wallTime(): number {
+    return 1_700_000_000_000 + now;
+  }
+  dial(connection: Connection): void {
+    this.dials.push(connection);
+  }
+  flush(connection: Connection): void {
+    this.flushes.push(connection);
+  }
+  shutdown(connection: Connection): void {
+    this.close(connection);
+  }
+  close(connection: Connection): void {
+    const end = this.ends.get(connection);
+    this.ends.delete(connection);
+    if (end !== undefined && this.other.ends.delete(end)) this.other.device.closed(now, end, 'eof');
+  }
+  /** Carries out what was asked for. @returns whether there was anything */
+  step(): boolean {
+    for (const connection of this.dials.splice(0)) {
+      const accepted = this.other.device.accepted(now, this.other.endpoint, { ...this.endpoint, port: 40_000 });
+      if (accepted === null) {
+        this.device.closed(now, connection, 'refused');
+        continue;
+      }
+      this.ends.set(connection, accepted);
+      this.other.ends.set(accepted, connection);
+      this.device.dialled(now, connection, { ...this.endpoint, port: 40_000 });
+      return true;
+    }
+    for (const connection of this.flushes.splice(0)) {
+      connection.flushRequested = false;
+      while (this.ends.has(connection) && connection.outbox.peek(now)) {
+        const { runOffset, runLength } = connection.outbox;
+        const bytes = connection.outbox.slab.bytes.slice(runOffset, runOffset + runLength);
+        this.device.written(now, connection, runLength);
+        this.other.input(this.ends.get(connection)!, bytes);
+      }
+      return true;
+    }
+    return false;
+  }
+  input(connection: Connection, bytes: Uint8Array): void {
+    const kept = connection.reader.restore(this.slab.bytes, 0);
+    this.slab.bytes.set(bytes, kept);
+    this.device.readable(now, connection, this.slab, 0, kept + bytes.length);
+  }
+}
+
+let now = 1000;
+const settle = (...hosts: Host[]) => {
+  for (let i = 0; i < 1000 && hosts.some((host) => host.step()); i++);
+};
+
+function packet(from: number, to: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(length).fill(0x5a);
+  bytes.set([0x45, 0, length >> 8, length & 0xff, 0, 0, 0, 0, 64, 1, 0, 0, 10, 0, 0, from, 10, 0, 0, to]);
+  return bytes;
+}
+
+function pair(): [Host, Host] {
+  const a = new Host({ family: 4, address: '192.0.2.1', port: 51820 });
+  const b = new Host({ family: 4, address: '192.0.2.2', port: 51820 });
+  a.other = b;
+  b.other = a;
+  const keys = [1, 2].map((n) => new Uint8Array(32).fill(n));
+  for (const [host, mine, theirs, ip, endpoint] of [
+    [a, 0, 1, '10.0.0.2/32', b.endpoint],
+    [b, 1, 0, '10.0.0.1/32', undefined],
+  ] as const) {
+    configure(host.device, now, {
+      privateKey: keys[mine]!,
+      transport: 'tcp',
+      peers: [
+        {
+          publicKey: portableCrypto.publicKey(keys[theirs]!),
+          allowedIps: [{ prefix: parsePrefix(ip)! }],
+          ...(endpoint === undefined ? {} : { endpoint }),
+        },
+      ],
+    });
+  }
+  return [a, b];
+}
+
+const send = (host: Host, bytes: Uint8Array) => {
+  const slab = Slab.plain(4096);
+  slab.bytes.set(bytes);
+  return host.device.packet(now, slab, 0, bytes.length);
+};
+
+describe('two devices over TCP', () => {
+  test('a packet starts a dial and a handshake, arrives unchanged, and the answer comes back', () => {
+    const [a, b] = pair();
+    const out = packet(1, 2, 84);
+    expect(send(a, out)).toBe(true);
+    settle(a, b);
+    expect(b.received).toEqual([out]);
+    const back = packet(2, 1, 1420);
+    expect(send(b, back)).toBe(true);
+    settle(a, b);
+    expect(a.received).toEqual([back]);
+    const snapshot = b.device.snapshot(now);
+    expect(snapshot.pending.size).toBe(0);
+    expect(snapshot.peers[0]!.connections).toMatchObject([{ direction: 'inbound', state: 'authenticated', active: true }]);
+    expect(a.device.snapshot(now).peers[0]!.connections).toMatchObject([{ direction: 'outbound', state: 'authenticated' }]);
+    expect(a.slabs.out + b.slabs.out).toBe(0);
+  });
+
+  test('a packet from a source outside the allowed IPs is dropped and counted', () => {
+    const [a, b] = pair();
+    send(a, packet(9, 2, 84));
+    settle(a, b);
+    expect(b.received).toEqual([]);
+    expect(b.device.snapshot(now).peers[0]!.drops).toEqual({ 'wrong-source': 1 });
+  });
+
+  test('a device without an endpoint for its peer cannot send until the peer has dialled', () => {
+    const [a, b] = pair();
+    expect(send(b, packet(2, 1, 60))).toBe(false);
+    expect(b.device.snapshot(now).peers[0]!.drops).toEqual({ 'no-endpoint': 1 });
+    send(a, packet(1, 2, 60));
+    settle(a, b);
+    expect(send(b, packet(2, 1, 60))).toBe(true);
+    settle(a, b);
+    expect(a.received).toHaveLength(1);
+  });
+
+  test('after close nothing is left', () => {
+    const [a, b] = pair();
+    send(a, packet(1, 2, 84));
+    settle(a, b);
+    a.device.close();
+    settle(a, b);
+    expect(a.device.nextWake()).toBeNull();
+    expect(a.device.indices.size).toBe(0);
+    expect(a.slabs.out).toBe(0);
+  });
+});
