@@ -27,7 +27,7 @@ describe.each(PROVIDERS)('X25519 on %s', (name, crypto) => {
   });
 
   test('RFC 7748 §5.2, iterated', () => {
-    let k = hex('0900000000000000000000000000000000000000000000000000000000000000');
+    let k: Uint8Array = hex('0900000000000000000000000000000000000000000000000000000000000000');
     let u = k;
     const after: Record<number, string> = {};
     for (let i = 1; i <= (name === 'native' ? 1000 : 1); i++) {

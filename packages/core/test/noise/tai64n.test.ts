@@ -31,7 +31,7 @@ describe('the source of timestamps', () => {
     fc.assert(
       fc.property(fc.array(fc.double({ min: 1e12, max: 1e12 + 2000, noNaN: true }), { maxLength: 50 }), (walls) => {
         const source = new TimestampSource();
-        let last = new Uint8Array(12);
+        let last: Uint8Array = new Uint8Array(12);
         for (const wall of walls) {
           const stamp = source.next(wall);
           expect(compareTai64n(stamp, last)).toBeGreaterThan(0);
