@@ -1,6 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Endpoint } from '../../src/address/endpoint.js';
-import { parsePrefix } from '../../src/address/ip.js';
 import { configure } from '../../src/device/configure.js';
 import { Device } from '../../src/device/device.js';
 import type { Driver } from '../../src/device/driver.js';
@@ -8,6 +7,7 @@ import { portableCrypto } from '../../src/noise/portable.js';
 import { SlabPool } from '../../src/slab/pool.js';
 import { Slab } from '../../src/slab/slab.js';
 import type { Connection } from '../../src/stream/connection.js';
+import { ipv4Packet, pairSettings } from '../support/pair.js';
 
 /** Two devices joined by lossless pipes that deliver at once: the least driver there can be. */
 class Host implements Driver {
@@ -90,34 +90,13 @@ const settle = (...hosts: Host[]) => {
   for (let i = 0; i < 1000 && hosts.some((host) => host.step()); i++);
 };
 
-function packet(from: number, to: number, length: number): Uint8Array {
-  const bytes = new Uint8Array(length).fill(0x5a);
-  bytes.set([0x45, 0, length >> 8, length & 0xff, 0, 0, 0, 0, 64, 1, 0, 0, 10, 0, 0, from, 10, 0, 0, to]);
-  return bytes;
-}
-
 function pair(): [Host, Host] {
   const a = new Host({ family: 4, address: '192.0.2.1', port: 51820 });
   const b = new Host({ family: 4, address: '192.0.2.2', port: 51820 });
   a.other = b;
   b.other = a;
-  const keys = [1, 2].map((n) => new Uint8Array(32).fill(n));
-  for (const [host, mine, theirs, ip, endpoint] of [
-    [a, 0, 1, '10.0.0.2/32', b.endpoint],
-    [b, 1, 0, '10.0.0.1/32', undefined],
-  ] as const) {
-    configure(host.device, now, {
-      privateKey: keys[mine]!,
-      transport: 'tcp',
-      peers: [
-        {
-          publicKey: portableCrypto.publicKey(keys[theirs]!),
-          allowedIps: [{ prefix: parsePrefix(ip)! }],
-          ...(endpoint === undefined ? {} : { endpoint }),
-        },
-      ],
-    });
-  }
+  configure(a.device, now, pairSettings(1, { endpoint: b.endpoint }));
+  configure(b.device, now, pairSettings(2));
   return [a, b];
 }
 
@@ -130,24 +109,28 @@ const send = (host: Host, bytes: Uint8Array) => {
 describe('two devices over TCP', () => {
   test('a packet starts a dial and a handshake, arrives unchanged, and the answer comes back', () => {
     const [a, b] = pair();
-    const out = packet(1, 2, 84);
+    const out = ipv4Packet(1, 2, 84);
     expect(send(a, out)).toBe(true);
     settle(a, b);
     expect(b.received).toEqual([out]);
-    const back = packet(2, 1, 1420);
+    const back = ipv4Packet(2, 1, 1420);
     expect(send(b, back)).toBe(true);
     settle(a, b);
     expect(a.received).toEqual([back]);
     const snapshot = b.device.snapshot(now);
     expect(snapshot.pending.size).toBe(0);
-    expect(snapshot.peers[0]!.connections).toMatchObject([{ direction: 'inbound', state: 'authenticated', active: true }]);
-    expect(a.device.snapshot(now).peers[0]!.connections).toMatchObject([{ direction: 'outbound', state: 'authenticated' }]);
+    expect(snapshot.peers[0]!.connections).toMatchObject([
+      { direction: 'inbound', state: 'authenticated', active: true },
+    ]);
+    expect(a.device.snapshot(now).peers[0]!.connections).toMatchObject([
+      { direction: 'outbound', state: 'authenticated' },
+    ]);
     expect(a.slabs.out + b.slabs.out).toBe(0);
   });
 
   test('a packet from a source outside the allowed IPs is dropped and counted', () => {
     const [a, b] = pair();
-    send(a, packet(9, 2, 84));
+    send(a, ipv4Packet(9, 2, 84));
     settle(a, b);
     expect(b.received).toEqual([]);
     expect(b.device.snapshot(now).peers[0]!.drops).toEqual({ 'wrong-source': 1 });
@@ -155,18 +138,18 @@ describe('two devices over TCP', () => {
 
   test('a device without an endpoint for its peer cannot send until the peer has dialled', () => {
     const [a, b] = pair();
-    expect(send(b, packet(2, 1, 60))).toBe(false);
+    expect(send(b, ipv4Packet(2, 1, 60))).toBe(false);
     expect(b.device.snapshot(now).peers[0]!.drops).toEqual({ 'no-endpoint': 1 });
-    send(a, packet(1, 2, 60));
+    send(a, ipv4Packet(1, 2, 60));
     settle(a, b);
-    expect(send(b, packet(2, 1, 60))).toBe(true);
+    expect(send(b, ipv4Packet(2, 1, 60))).toBe(true);
     settle(a, b);
     expect(a.received).toHaveLength(1);
   });
 
   test('after close nothing is left', () => {
     const [a, b] = pair();
-    send(a, packet(1, 2, 84));
+    send(a, ipv4Packet(1, 2, 84));
     settle(a, b);
     a.device.close();
     settle(a, b);

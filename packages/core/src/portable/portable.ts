@@ -1,0 +1,286 @@
+import { randomFillSync } from 'node:crypto';
+import net from 'node:net';
+import { endpointOf, type Endpoint } from '../address/endpoint.js';
+import { parseIp } from '../address/ip.js';
+import { configure } from '../device/configure.js';
+import { Device } from '../device/device.js';
+import type { CloseReason, DatagramSink, Driver, PacketSink } from '../device/driver.js';
+import type { DeviceSettings } from '../device/settings.js';
+import type { DeviceSnapshot } from '../device/snapshot.js';
+import type { Peer } from '../device/peer.js';
+import type { Crypto } from '../noise/crypto.js';
+import { SlabPool } from '../slab/pool.js';
+import { Slab } from '../slab/slab.js';
+import type { Connection } from '../stream/connection.js';
+import { RECORD_MAX } from '../stream/header.js';
+import { listen, type Listeners } from './listen.js';
+
+/**
+ * The portable driver: the core on node:net and node:dgram, with no native code.
+ *
+ * Theory of operation. Everything runs on the event loop of the thread that made it. Each event enters the device with the
+ * current time and ends in `#settle`, which writes what the event queued and sets one timer to the device's next wake. Inner packets come and go
+ * through two functions, so that anything can stand in for a TUN: the user-space stack, a test.
+ *
+ * What Node does not offer, it does without: no fwmark, no TCP_USER_TIMEOUT (the core's own progress timer does that work), no TCP_NOTSENT_LOWAT (at most
+ * WRITE_AHEAD bytes are handed to a socket at a time), no choice of source address for datagrams. Received chunks are copied once into
+ * the shared slab, and written bytes once out of the queue's.
+ */
+
+/** Bytes handed to a socket ahead of what the kernel took. */
+const WRITE_AHEAD = 64 * 1024;
+/** Largest chunk that node:net hands over. */
+const CHUNK_MAX = 64 * 1024;
+/** Of the send queues, bytes. */
+const QUEUE_SLAB = 512 * 1024;
+/** Longest sleep of a Node timer, ms. */
+const TIMER_MAX = 0x7fffffff;
+
+export interface PortableOptions {
+  readonly crypto: Crypto;
+  readonly settings: DeviceSettings;
+  /** of the inner interface, bytes */
+  readonly mtu: number;
+  /** takes an inner packet of `length` bytes at `offset`, valid during the call only */
+  readonly deliver: (slab: Slab, offset: number, length: number, from: Peer | null) => void;
+  /** local addresses to listen on; all when absent */
+  readonly listenOn?: readonly string[];
+}
+
+export class PortableDriver implements Driver {
+  readonly slabs = new SlabPool(QUEUE_SLAB);
+  readonly inner: PacketSink;
+  readonly datagrams: DatagramSink;
+  readonly device: Device;
+
+  readonly #options: PortableOptions;
+  readonly #input = Slab.plain(RECORD_MAX + CHUNK_MAX);
+  readonly #flushes = new Set<Connection>();
+  readonly #outgoing: { bytes: Uint8Array; to: Endpoint }[] = [];
+  readonly #sockets = new Map<Connection, net.Socket>();
+  #listeners: Listeners | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #timerAt = Infinity;
+  #stopped = false;
+  #entered = false;
+
+  constructor(options: PortableOptions) {
+    this.#options = options;
+    const innerSlab = Slab.plain(RECORD_MAX);
+    this.inner = {
+      slab: innerSlab,
+      reserve: () => 0,
+      commit: (offset, length, from) => options.deliver(innerSlab, offset, length, from),
+    };
+    const outSlab = Slab.plain(RECORD_MAX);
+    this.datagrams = {
+      slab: outSlab,
+      reserve: () => 0,
+      commit: (offset, length, to) => {
+        this.#outgoing.push({ bytes: outSlab.bytes.slice(offset, offset + length), to });
+      },
+    };
+    this.device = new Device(this, options.crypto, { mtu: options.mtu });
+  }
+
+  /**
+   * Opens the listeners and applies the settings.
+   * @throws WirestreamError when the port is in use
+   */
+  async start(): Promise<void> {
+    const port = this.#options.settings.listenPort ?? 0;
+    this.#listeners = await listen(port, this.#options.listenOn ?? ['0.0.0.0', '::'], {
+      accepted: (socket) => this.#accepted(socket),
+      datagram: (bytes, from) => this.#enter((now) => this.#datagram(now, bytes, from)),
+    });
+    this.device.listenPort = this.#listeners.port;
+    this.configure(this.#options.settings);
+  }
+
+  configure(settings: DeviceSettings): void {
+    this.#enter((now) => configure(this.device, now, settings));
+  }
+
+  /** Sends an inner packet: `length` bytes at `offset`; up to 15 bytes behind it may be overwritten. @returns whether a peer took it */
+  packet(slab: Slab, offset: number, length: number): boolean {
+    let taken = false;
+    this.#enter((now) => {
+      taken = this.device.packet(now, slab, offset, length);
+    });
+    return taken;
+  }
+
+  snapshot(): DeviceSnapshot {
+    return this.device.snapshot(performance.now());
+  }
+
+  /** Closes everything; resolves when no socket is open any more. */
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.device.close();
+    this.#stopped = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#flushes.clear();
+    for (const socket of this.#sockets.values()) socket.destroy();
+    this.#sockets.clear();
+    await this.#listeners?.close();
+    this.slabs.clear();
+  }
+
+  // ---- Driver
+
+  random(out: Uint8Array): void {
+    randomFillSync(out);
+  }
+
+  wallTime(): number {
+    return Date.now();
+  }
+
+  dial(connection: Connection, remote: Endpoint): void {
+    const host = remote.scope === undefined ? remote.address : `${remote.address}%${remote.scope}`;
+    const socket = net.connect({ host, port: remote.port, allowHalfOpen: true });
+    socket.once('connect', () => {
+      const local = endpointOf(parseIp(socket.localAddress!)!, socket.localPort!);
+      this.#enter((now) => this.device.dialled(now, connection, local));
+    });
+    this.#watch(connection, socket);
+  }
+
+  flush(connection: Connection): void {
+    this.#flushes.add(connection);
+  }
+
+  shutdown(connection: Connection): void {
+    this.#sockets.get(connection)?.end();
+  }
+
+  close(connection: Connection, abort: boolean): void {
+    const socket = this.#sockets.get(connection);
+    this.#sockets.delete(connection);
+    this.#flushes.delete(connection);
+    if (socket === undefined) return;
+    socket.removeAllListeners();
+    socket.on('error', () => undefined);
+    if (abort && !socket.connecting) socket.resetAndDestroy();
+    else if (socket.connecting) socket.destroy();
+    else {
+      // Not resumed: what a stranger still sends is not read. FIN goes out after what is queued; then the descriptor goes.
+      socket.end();
+      socket.destroySoon();
+    }
+  }
+
+  // ---- events
+
+  #accepted(socket: net.Socket): void {
+    if (this.#stopped || socket.remoteAddress === undefined) {
+      socket.destroy();
+      return;
+    }
+    const remote = endpointOf(parseIp(socket.remoteAddress.split('%')[0]!)!, socket.remotePort!);
+    const local = endpointOf(parseIp(socket.localAddress!.split('%')[0]!)!, socket.localPort!);
+    this.#enter((now) => {
+      const connection = this.device.accepted(now, local, remote);
+      if (connection === null) {
+        socket.on('error', () => undefined);
+        socket.end();
+        socket.destroySoon();
+      } else {
+        this.#watch(connection, socket);
+      }
+    });
+  }
+
+  #watch(connection: Connection, socket: net.Socket): void {
+    this.#sockets.set(connection, socket);
+    socket.setNoDelay(true);
+    socket.on('data', (chunk: Buffer) => this.#enter((now) => this.#data(now, connection, socket, chunk)));
+    socket.on('drain', () => this.#enter(() => this.#flushes.add(connection)));
+    const over = (reason: CloseReason) => this.#enter((now) => this.#over(now, connection, reason));
+    socket.on('end', () => over('eof'));
+    socket.on('error', (error: NodeJS.ErrnoException) =>
+      over(closeReason(error.code, connection.state === 'dialling')),
+    );
+    socket.on('close', () => over('reset'));
+  }
+
+  #over(now: number, connection: Connection, reason: CloseReason): void {
+    const socket = this.#sockets.get(connection);
+    if (socket === undefined) return;
+    this.close(connection, reason !== 'eof');
+    this.device.closed(now, connection, reason);
+  }
+
+  #data(now: number, connection: Connection, socket: net.Socket, chunk: Buffer): void {
+    const kept = connection.reader.restore(this.#input.bytes, 0);
+    this.#input.bytes.set(chunk, kept);
+    this.device.readable(now, connection, this.#input, 0, kept + chunk.length);
+    if (!connection.wantsInput) socket.pause();
+  }
+
+  #datagram(now: number, bytes: Uint8Array, from: Endpoint): void {
+    if (bytes.length > this.#input.size) return;
+    this.#input.bytes.set(bytes);
+    this.device.datagram(now, this.#input, 0, bytes.length, from);
+  }
+
+  // ---- turns
+
+  /** Runs one event, and what follows from it, unless one is running already. */
+  #enter(event: (now: number) => void): void {
+    if (this.#stopped) return;
+    const now = performance.now();
+    if (this.#entered) return event(now);
+    this.#entered = true;
+    try {
+      event(now);
+      this.#settle(now);
+    } finally {
+      this.#entered = false;
+    }
+  }
+
+  #settle(now: number): void {
+    for (const connection of this.#flushes) {
+      this.#flushes.delete(connection);
+      connection.flushRequested = false;
+      this.#write(now, connection);
+    }
+    for (const { bytes, to } of this.#outgoing.splice(0)) this.#listeners?.send(bytes, to);
+    this.#arm(now);
+  }
+
+  #write(now: number, connection: Connection): void {
+    const socket = this.#sockets.get(connection);
+    if (socket === undefined || socket.connecting) return;
+    while (socket.writableLength < WRITE_AHEAD && connection.outbox.peek(now)) {
+      const { runOffset } = connection.outbox;
+      const length = Math.min(connection.outbox.runLength, WRITE_AHEAD);
+      socket.write(connection.outbox.slab.bytes.slice(runOffset, runOffset + length));
+      this.device.written(now, connection, length);
+    }
+  }
+
+  #arm(now: number): void {
+    const at = this.device.nextWakeAt();
+    if (at === this.#timerAt && this.#timer !== null) return;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#timerAt = at;
+    if (at === Infinity) return;
+    // Rounded up: a timer that fires early would find nothing due and spin.
+    const delay = Math.min(Math.max(Math.ceil(at - now), 0), TIMER_MAX);
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      this.#enter((at) => this.device.wake(at));
+    }, delay);
+  }
+}
+
+function closeReason(code: string | undefined, dialling: boolean): CloseReason {
+  if (code === 'ECONNREFUSED') return 'refused';
+  if (code === 'ETIMEDOUT') return 'timeout';
+  if (code === 'ECONNRESET' || code === 'EPIPE') return dialling ? 'refused' : 'reset';
+  return 'error';
+}
