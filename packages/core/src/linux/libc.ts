@@ -81,7 +81,7 @@ const MACHINES = ['x64', 'arm64', 'riscv64', 'loong64'];
 function load(): Libc {
   if (process.platform !== 'linux' || !MACHINES.includes(process.arch)) {
     throw new WirestreamError(
-      'LINUX_DRIVER_UNSUPPORTED',
+      'linux-unsupported',
       `the Linux driver does not run on ${process.platform}/${process.arch}`,
       'use the portable driver',
     );
