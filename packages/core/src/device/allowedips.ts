@@ -79,6 +79,12 @@ export class AllowedIps<T> {
     return size;
   }
 
+  /** Trie nodes in all: fewer than twice `size`. */
+  get nodes(): number {
+    const count = (node: Node<T> | null): number => (node === null ? 0 : 1 + count(node.zero) + count(node.one));
+    return count(this.#root4) + count(this.#root6);
+  }
+
   /** Gives a prefix to `owner`, taking it from whoever has it; it becomes the last in the owner's list. */
   insert(prefix: Prefix, owner: T): void {
     const key = maskBits(prefix.bytes, prefix.length);
@@ -123,7 +129,6 @@ export class AllowedIps<T> {
     let node = this.#root4;
     while (node !== null && ((address ^ node.w0) & node.m0) === 0) {
       if (node.owner !== null) found = node.owner;
-      if (node.length === 32) break;
       node = (address >>> (31 - node.length)) & 1 ? node.one : node.zero;
     }
     return found;
@@ -146,7 +151,6 @@ export class AllowedIps<T> {
         0
     ) {
       if (node.owner !== null) found = node.owner;
-      if (node.length === 128) break;
       const at = node.length;
       const w = at < 64 ? (at < 32 ? w0 : w1) : at < 96 ? w2 : w3;
       node = (w >>> (31 - (at & 31))) & 1 ? node.one : node.zero;

@@ -73,9 +73,9 @@ const EMPTY = new Uint8Array(0);
 export class Handshake {
   readonly #crypto: Crypto;
   readonly remoteStatic: Uint8Array;
-  #local: LocalIdentity;
+  #local: LocalIdentity | null;
   #presharedKey: Uint8Array;
-  /** null when the remote static key is a low-order point: such a peer is never spoken to */
+  /** null when we have no key, or the peer's is a low-order point: then nothing is said and nothing believed */
   #staticStatic: Uint8Array | null;
 
   #state: HandshakeState = 'none';
@@ -88,13 +88,16 @@ export class Handshake {
   #latestTimestamp = new Uint8Array(TIMESTAMP_LENGTH);
   #lastInitiationAt = -Infinity;
 
-  /** @param presharedKey 32 bytes; all zero, or absent, when there is none */
-  constructor(crypto: Crypto, local: LocalIdentity, remoteStatic: Uint8Array, presharedKey?: Uint8Array) {
+  /**
+   * @param local our own key pair; null as long as there is none
+   * @param presharedKey 32 bytes; all zero, or absent, when there is none
+   */
+  constructor(crypto: Crypto, local: LocalIdentity | null, remoteStatic: Uint8Array, presharedKey?: Uint8Array) {
     this.#crypto = crypto;
     this.remoteStatic = remoteStatic.slice();
     this.#presharedKey = presharedKey?.slice() ?? new Uint8Array(KEY_LENGTH);
     this.#local = local;
-    this.#staticStatic = crypto.sharedSecret(local.privateKey, this.remoteStatic);
+    this.#staticStatic = local && crypto.sharedSecret(local.privateKey, this.remoteStatic);
   }
 
   get state(): HandshakeState {
@@ -116,17 +119,17 @@ export class Handshake {
     return this.#latestTimestamp;
   }
 
-  /** False when the peer's public key is a low-order point; then every message is refused and none is made. */
+  /** False without a key of ours, and when the peer's is a low-order point: every message is refused and none is made. */
   get isPossible(): boolean {
     return this.#staticStatic !== null;
   }
 
-  /** Changes our own key, and forgets what is under way because it was made with the old one. */
-  setLocalIdentity(local: LocalIdentity): void {
+  /** Changes our own key, or takes it away, and forgets what is under way because it was made with the old one. */
+  setLocalIdentity(local: LocalIdentity | null): void {
     this.clear();
     wipe(this.#staticStatic);
     this.#local = local;
-    this.#staticStatic = this.#crypto.sharedSecret(local.privateKey, this.remoteStatic);
+    this.#staticStatic = local && this.#crypto.sharedSecret(local.privateKey, this.remoteStatic);
   }
 
   /** Changes the pre-shared key; null for none. It counts from the next response on. */
@@ -139,10 +142,10 @@ export class Handshake {
    * @param ephemeralPrivate 32 fresh random bytes
    * @param localIndex the sender index that the response will be addressed to
    * @param timestamp 12 bytes of TAI64N, newer than in any earlier initiation to this peer
-   * @returns 148 bytes with MAC1 and MAC2 zero; null, with nothing changed, when the peer's key is a low-order point
+   * @returns 148 bytes with MAC1 and MAC2 zero; null, with nothing changed, when the handshake is not possible
    */
   createInitiation(ephemeralPrivate: Uint8Array, localIndex: number, timestamp: Uint8Array): Uint8Array | null {
-    if (this.#staticStatic === null) return null;
+    if (this.#local === null || this.#staticStatic === null) return null;
     const secret = this.#crypto.sharedSecret(ephemeralPrivate, this.remoteStatic);
     if (secret === null) return null;
     const ephemeral = this.#crypto.publicKey(ephemeralPrivate);
@@ -252,7 +255,7 @@ export class Handshake {
     symmetric.mixEphemeral(ephemeral);
     const ours = this.#ephemeralPrivate!;
     if (
-      !this.#mixShared(symmetric, ours, ephemeral, this.#local.privateKey, ephemeral) ||
+      !this.#mixShared(symmetric, ours, ephemeral, this.#local!.privateKey, ephemeral) ||
       symmetric.decryptAndHash(
         symmetric.mixKeyAndHash(this.#presharedKey),
         bytes.slice(offset + RESPONSE_NOTHING, offset + RESPONSE_NOTHING + TAG_LENGTH),

@@ -11,7 +11,7 @@ import type { KeyObject } from 'node:crypto';
 import type { Slab } from '../slab/slab.js';
 import { TAG_LENGTH } from './crypto.js';
 import type { Crypto, TransportCipher } from './crypto.js';
-import { isZero, wipe } from './bytes.js';
+import { wipe } from './bytes.js';
 import { NONCE_LENGTH, nonceOf, writeNonce } from './nonce.js';
 import { portableCrypto, requireKey } from './portable.js';
 
@@ -35,8 +35,7 @@ export const nativeCrypto: Crypto = {
     const ours = privateKeyObject(privateKey);
     const theirs = createPublicKey({ key: { kty: 'OKP', crv: 'X25519', x: base64url(publicKey) }, format: 'jwk' });
     try {
-      const secret = plain(diffieHellman({ privateKey: ours, publicKey: theirs }));
-      return isZero(secret) ? null : secret;
+      return plain(diffieHellman({ privateKey: ours, publicKey: theirs }));
     } catch {
       return null; // OpenSSL fails the derivation when the result is all zero
     }

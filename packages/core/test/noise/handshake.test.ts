@@ -204,6 +204,40 @@ describe('changing our own key', () => {
   });
 });
 
+describe('without a key of our own', () => {
+  test('nothing is made or believed until there is one, and nothing after it is gone', () => {
+    const { idA, idB, atA } = pair();
+    const atB = new Handshake(nativeCrypto, null, idA.publicKey);
+    expect(atB.isPossible).toBe(false);
+    expect(atB.createInitiation(keyOf(3), 1, stamp(1))).toBeNull();
+    const initiation = atA.createInitiation(keyOf(4), 2, stamp(1))!;
+    expect(deliver(atB, idB, initiation)).toBe('unauthenticated');
+    atB.setLocalIdentity(idB);
+    expect(deliver(atB, idB, initiation)).toBe('accepted');
+    atB.setLocalIdentity(null);
+    expect([atB.state, atB.isPossible]).toEqual(['none', false]);
+    expect(atB.createResponse(keyOf(5), 3)).toBeNull();
+    expect(atB.createInitiation(keyOf(3), 1, stamp(1))).toBeNull();
+  });
+});
+
+test('a crossing initiation that is only acknowledged leaves ours under way and cannot be replayed', () => {
+  const { idA, idB, atA, atB } = pair();
+  const ours = atB.createInitiation(keyOf(3), 7, stamp(1))!;
+  const theirs = atA.createInitiation(keyOf(4), 8, stamp(1))!;
+  const acknowledge = (message: Uint8Array, now: number) =>
+    atB.acknowledgeInitiation(openInitiation(nativeCrypto, idB, message, 0)!, now);
+  const damaged = theirs.slice();
+  damaged[100]! ^= 1;
+  expect(acknowledge(damaged, 0)).toBe('unauthenticated');
+  expect(acknowledge(theirs, 0)).toBe('accepted');
+  expect([atB.state, atB.localIndex]).toEqual(['initiationCreated', 7]);
+  expect(acknowledge(theirs, 100)).toBe('replayed');
+  expect(deliver(atB, idB, theirs, 100)).toBe('replayed');
+  expect(deliver(atA, idA, ours)).toBe('accepted');
+  expect(atB.consumeResponse(atA.createResponse(keyOf(5), 9)!, 0)).toBe(true);
+});
+
 describe.each(PROVIDERS)('low-order public keys on %s', (_name, crypto) => {
   test.each(LOW_ORDER.map((key) => [toHex(key), key] as const))('%s is never spoken to', (_hex, key) => {
     const id = new LocalIdentity(crypto, keyOf(1));

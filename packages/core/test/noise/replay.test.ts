@@ -8,7 +8,7 @@ function accept(window: ReplayWindow, counter: bigint): boolean {
   const [hi, lo] = [Number(counter >> 32n), Number(counter & 0xffffffffn)];
   const expected = window.check(hi, lo);
   const accepted = window.accept(hi, lo);
-  expect(accepted).toBe(expected);
+  if (accepted !== expected) throw new Error(`check and accept disagree on ${counter}`);
   return accepted;
 }
 
@@ -100,7 +100,7 @@ describe('as the kernel checks it', () => {
     ],
   ])('sweep %s', (_name, sweep, then) => {
     const window = new ReplayWindow();
-    for (const counter of sweep) expect(accept(window, BigInt(counter))).toBe(true);
+    expect(sweep.filter((counter) => !accept(window, BigInt(counter)))).toEqual([]);
     for (const [counter, expected] of then) expect(accept(window, BigInt(counter))).toBe(expected);
   });
 });
@@ -132,6 +132,8 @@ test('equals a set of everything seen', () => {
     { weight: 3, arbitrary: fc.bigInt(-8300n, 8300n) },
     { weight: 2, arbitrary: fc.bigInt(-8200n, -8050n) },
     { weight: 1, arbitrary: fc.bigInt(-(2n ** 33n), 2n ** 33n) },
+    // whole turns of the ring, where what was seen a turn ago must be gone
+    { weight: 2, arbitrary: fc.constantFrom(32n, 8160n, 8192n, 16384n, 2n ** 32n) },
   );
   const start = fc.constantFrom(
     0n,
@@ -151,7 +153,7 @@ test('equals a set of everything seen', () => {
       for (const by of steps) {
         const target = at + by;
         if (target < 0n || target >= 2n ** 64n) continue;
-        expect(accept(window, target)).toBe(slow.accept(target));
+        if (accept(window, target) !== slow.accept(target)) throw new Error(`differs at ${target}`);
         if (slow.newest >= 0n) at = slow.newest;
       }
     }),
