@@ -131,6 +131,20 @@ describe('as the kernel checks it', () => {
   });
 });
 
+test.each(['10.99.170.5', '2001:db8:8d3:1319:8a2e:370:7348:aaaa'])(
+  'each bit of a prefix of %s counts, and no other',
+  (text) => {
+    const address = parseIp(text)!;
+    const flipped = (bit: number) => address.map((byte, i) => (i === bit >> 3 ? byte ^ (0x80 >> (bit & 7)) : byte));
+    const bits = address.length * 8;
+    for (let length = 0; length <= bits; length++) {
+      const table = new AllowedIps<string>();
+      table.insert({ bytes: address, length }, 'it');
+      for (let bit = 0; bit < bits; bit++) expect(lookup(table, flipped(bit))).toBe(bit < length ? null : 'it');
+    }
+  },
+);
+
 describe('ownership', () => {
   test('moves with the last insert, which also moves it to the end of the list', () => {
     const table = new AllowedIps<string>();
