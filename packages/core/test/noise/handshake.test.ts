@@ -232,6 +232,7 @@ test('a crossing initiation that is only acknowledged leaves ours under way and 
   expect(acknowledge(damaged, 0)).toBe('unauthenticated');
   expect(acknowledge(theirs, 0)).toBe('accepted');
   expect([atB.state, atB.localIndex]).toEqual(['initiationCreated', 7]);
+  expect(acknowledge(atA.createInitiation(keyOf(6), 8, stamp(2))!, 19)).toBe('flooding');
   expect(acknowledge(theirs, 100)).toBe('replayed');
   expect(deliver(atB, idB, theirs, 100)).toBe('replayed');
   expect(deliver(atA, idA, ours)).toBe('accepted');
