@@ -1,0 +1,127 @@
+/**
+ * Our own control socket: what the configuration protocol has no words for.
+ *
+ * Theory of operation. JSON Lines: a client sends one request per line, the daemon answers each with one line, in turn.
+ * `snapshot` gives the whole device, TCP connections included; `info` what this daemon is; `stop` takes the tunnel down and
+ * answers when that is done, whereupon the daemon exits and the connection ends: when it has, nothing is left of it.
+ * Byte arrays travel as {"$bytes": HEX}. Only the user who runs the daemon can open the socket.
+ */
+import type { Socket } from 'node:net';
+import { WirestreamError } from '@wirestream/core/device/errors';
+import type { DeviceSnapshot } from '@wirestream/core/device/snapshot';
+import { open } from './socket.js';
+import { write } from './uapi.js';
+
+/** What a daemon says of itself. */
+export interface DaemonInfo {
+  readonly pid: number;
+  readonly name: string;
+  readonly version: string;
+  /** how it is connected to the world: linux or portable */
+  readonly driver: string;
+}
+
+export interface ControlBackend {
+  snapshot(): Promise<DeviceSnapshot>;
+  info(): DaemonInfo;
+  /** Takes the tunnel down; sockets stay until the answer is out. */
+  stop(): Promise<void>;
+}
+
+type Op = 'snapshot' | 'info' | 'stop';
+type Answer = { ok: true; result: unknown } | { ok: false; error: string };
+
+/** Longest request line, characters. */
+const REQUEST_MAX = 4096;
+
+/** Serves one connection. */
+export async function serveControl(socket: Socket, backend: ControlBackend): Promise<void> {
+  socket.setEncoding('utf8');
+  let rest = '';
+  for await (const chunk of socket) {
+    const lines = (rest + (chunk as string)).split('\n');
+    rest = lines.pop()!;
+    for (const line of lines) await write(socket, `${encode(await answer(line, backend))}\n`);
+    if (rest.length > REQUEST_MAX) return;
+  }
+}
+
+async function answer(line: string, backend: ControlBackend): Promise<Answer> {
+  try {
+    const { op } = JSON.parse(line) as { op?: unknown };
+    if (op === 'snapshot') return { ok: true, result: await backend.snapshot() };
+    if (op === 'info') return { ok: true, result: backend.info() };
+    if (op === 'stop') return { ok: true, result: await backend.stop() };
+    return { ok: false, error: 'no such operation' };
+  } catch (error) {
+    return { ok: false, error: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/** The client's side: one connection, requests one after the other. */
+export class ControlClient {
+  readonly #socket: Socket;
+  readonly #lines: AsyncIterator<string>;
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    this.#lines = linesOf(socket);
+  }
+
+  /** Rejects with the system's error when there is no daemon. */
+  static async open(path: string): Promise<ControlClient> {
+    return new ControlClient(await open(path));
+  }
+
+  async snapshot(): Promise<DeviceSnapshot> {
+    return (await this.#ask('snapshot')) as DeviceSnapshot;
+  }
+
+  async info(): Promise<DaemonInfo> {
+    return (await this.#ask('info')) as DaemonInfo;
+  }
+
+  /** Takes the tunnel down, and waits until the daemon is gone. */
+  async stop(): Promise<void> {
+    await this.#ask('stop');
+    await this.#lines.next().catch(() => undefined);
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  async #ask(op: Op): Promise<unknown> {
+    await write(this.#socket, `${JSON.stringify({ op })}\n`);
+    const { value, done } = await this.#lines.next();
+    if (done === true) throw new WirestreamError('daemon-gone', 'the daemon has gone away');
+    const reply = decode(value) as Answer;
+    if (!reply.ok) throw new WirestreamError('daemon-refused', `the daemon says: ${reply.error}`);
+    return reply.result;
+  }
+}
+
+async function* linesOf(socket: Socket): AsyncGenerator<string, undefined> {
+  socket.setEncoding('utf8');
+  let rest = '';
+  for await (const chunk of socket) {
+    const lines = (rest + (chunk as string)).split('\n');
+    rest = lines.pop()!;
+    yield* lines;
+  }
+  return undefined;
+}
+
+/** JSON in which byte arrays survive. */
+export function encode(value: unknown): string {
+  return JSON.stringify(value, (_, v: unknown) =>
+    v instanceof Uint8Array ? { $bytes: Buffer.from(v.buffer, v.byteOffset, v.byteLength).toString('hex') } : v,
+  );
+}
+
+export function decode(text: string): unknown {
+  return JSON.parse(text, (_, v: unknown) => {
+    const hex = typeof v === 'object' && v !== null ? (v as { $bytes?: unknown }).$bytes : undefined;
+    return typeof hex === 'string' ? Uint8Array.from(Buffer.from(hex, 'hex')) : v;
+  });
+}

@@ -1,0 +1,65 @@
+import { formatPrefix } from '@wirestream/core/address/ip';
+import { formatKey } from '@wirestream/core/config/key';
+import type { ConnectionSnapshot, PeerSnapshot } from '@wirestream/core/device/snapshot';
+import { handshakeSeconds, showEndpoint, type ShownDevice } from './device.js';
+
+/**
+ * Devices as one JSON object by interface, with the names of WireGuard's contrib/json/wg-json: what is not set is left
+ * out, and secrets are not hidden. Where TCP is in use there is a `tcp` object in the device and in each such peer.
+ */
+export function devicesToJson(devices: readonly ShownDevice[]): Record<string, unknown> {
+  return Object.fromEntries(devices.map((shown) => [shown.name, deviceToJson(shown)]));
+}
+
+function deviceToJson(shown: ShownDevice): Record<string, unknown> {
+  const { device } = shown;
+  const tcp = device.transport === 'tcp' || device.peers.some(({ transport }) => transport === 'tcp');
+  return withoutUnset({
+    privateKey: device.privateKey && formatKey(device.privateKey),
+    publicKey: device.publicKey && formatKey(device.publicKey),
+    listenPort: device.listenPort || null,
+    fwmark: device.fwmark || null,
+    transport: tcp ? device.transport : null,
+    tcp: tcp ? { pending: device.pending.size, refusals: device.pending.refusals, drops: device.drops } : null,
+    peers: Object.fromEntries(device.peers.map((peer) => [formatKey(peer.publicKey), peerToJson(peer, shown)])),
+  });
+}
+
+function peerToJson(peer: PeerSnapshot, shown: ShownDevice): Record<string, unknown> {
+  const tcp = peer.transport === 'tcp';
+  return withoutUnset({
+    presharedKey: peer.presharedKey && formatKey(peer.presharedKey),
+    endpoint: peer.endpoint && showEndpoint(peer.endpoint, shown),
+    latestHandshake: handshakeSeconds(peer.lastHandshake) || null,
+    transferRx: peer.rxBytes || null,
+    transferTx: peer.txBytes || null,
+    persistentKeepalive: peer.persistentKeepalive || null,
+    allowedIps: peer.allowedIps.map(formatPrefix),
+    transport: tcp || peer.transport !== shown.device.transport ? peer.transport : null,
+    tcp: tcp
+      ? {
+          connections: peer.connections.map((connection) => connectionToJson(connection, shown)),
+          resyncs: sum(peer.connections, ({ resyncs }) => resyncs),
+          skippedBytes: sum(peer.connections, ({ skippedBytes }) => skippedBytes),
+          queuedBytes: sum(peer.connections, ({ queuedBytes }) => queuedBytes),
+          drops: peer.drops,
+        }
+      : null,
+  });
+}
+
+function connectionToJson(connection: ConnectionSnapshot, shown: ShownDevice): Record<string, unknown> {
+  return {
+    ...connection,
+    local: connection.local && showEndpoint(connection.local, shown),
+    remote: showEndpoint(connection.remote, shown),
+  };
+}
+
+function sum(connections: readonly ConnectionSnapshot[], of: (connection: ConnectionSnapshot) => number): number {
+  return connections.reduce((total, connection) => total + of(connection), 0);
+}
+
+function withoutUnset(object: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== null));
+}
