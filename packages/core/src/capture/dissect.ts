@@ -1,0 +1,500 @@
+/**
+ * From the packets of a capture to WireGuard messages.
+ *
+ * Theory of operation. Each packet goes down the same way:
+ *
+ *     link layer ─▶ IP (fragments put together) ─┬▶ TCP ─▶ streams put together ─▶ records ─┬▶ message ─▶ sink
+ *                                                └▶ UDP ──────────────────────▶ datagrams ─┘
+ *
+ * Messages are sorted to sessions by their indices, whatever carried them. Handshakes are verified with the keys that are known,
+ * which gives transport keys, and transport messages are opened with these where they lie in one scratch slab. A transport message
+ * whose handshake has not been seen yet (captures reorder, and a response may wait behind a hole in its stream) is held
+ * for a moment. Everything is bounded: connections, holes, fragments, incomplete records, sessions, held messages.
+ *
+ * Nothing here reads a clock: time is that of the capture.
+ */
+import { classify, counterHi, counterLo, readU32, receiverIndex, senderIndex } from '../messages/parse.js';
+import { MessageType, TRANSPORT_HEADER_LENGTH, TRANSPORT_OVERHEAD } from '../messages/constants.js';
+import type { WirestreamError } from '../device/errors.js';
+import { isWirestreamError } from '../device/errors.js';
+import type { Crypto } from '../noise/crypto.js';
+import { RECORD_MAX } from '../stream/header.js';
+import { Slab } from '../slab/slab.js';
+import type { Closing, ConnectionSink, Side, TcpConnection } from './connection.js';
+import { ConnectionTable } from './connections.js';
+import type { DecodeSink, Moment, Notice } from './events.js';
+import { FragmentStore } from './fragments.js';
+import { segmentSize } from './gso.js';
+import { HandshakeTable } from './handshakes.js';
+import { HeldMessages } from './held.js';
+import { IpView, Protocol } from './ipview.js';
+import type { KeyRing } from './keyring.js';
+import { parseKeyLog } from './keys.js';
+import { UNKNOWN_LINK, findIp } from './link.js';
+import { Message, Status } from './message.js';
+import type { CaptureHandler, CaptureInterface, CapturedPacket } from './packet.js';
+import { SECRETS_WIREGUARD } from './pcapng.js';
+import type { GapReason } from './reassembly.js';
+import { RecordStream, SCRATCH_SIZE, type PartialBudget, type RecordSink, type SkipReason } from './recordstream.js';
+import { Opened, SessionTable } from './session.js';
+import { UdpFlowTable } from './udpflows.js';
+
+export interface DissectorOptions {
+  readonly crypto: Crypto;
+  readonly ring: KeyRing;
+  readonly sink: DecodeSink;
+  /** makes the two slabs that messages are opened in; a native provider wants native ones (default: plain) */
+  readonly makeSlab?: (size: number) => Slab;
+  /** ports that are known to be listened on */
+  readonly listenPorts?: Iterable<number>;
+}
+
+export class Dissector implements CaptureHandler, ConnectionSink, RecordSink {
+  /** packets taken, and seconds from the first to the last of them */
+  packets = 0;
+  readonly #crypto: Crypto;
+  readonly #ring: KeyRing;
+  readonly #sink: DecodeSink;
+  readonly #scratch: Slab;
+  readonly #inner: Slab;
+  readonly #sessions: SessionTable;
+  readonly #handshakes: HandshakeTable;
+  readonly #connections: ConnectionTable;
+  readonly #flows = new UdpFlowTable();
+  readonly #fragments = new FragmentStore();
+  readonly #held = new HeldMessages();
+  readonly #view = new IpView();
+  readonly #message = new Message();
+  readonly #moment: Moment = { frame: 0, seconds: 0, nanoseconds: 0 };
+  readonly #partial: PartialBudget = { used: 0 };
+  readonly #unknownLinks = new Set<number>();
+  readonly #records = new Map<TcpConnection, [RecordStream | null, RecordStream | null]>();
+  readonly #owners = new Map<RecordStream, Owner>();
+  #opened: Opened = Opened.unknown;
+  #type: MessageType = MessageType.invalid;
+  #ending = false;
+
+  constructor(options: DissectorOptions) {
+    const makeSlab = options.makeSlab ?? Slab.plain;
+    this.#crypto = options.crypto;
+    this.#ring = options.ring;
+    this.#sink = options.sink;
+    this.#scratch = makeSlab(SCRATCH_SIZE);
+    this.#inner = makeSlab(RECORD_MAX);
+    this.#sessions = new SessionTable(this.#crypto);
+    this.#handshakes = new HandshakeTable(this.#crypto, this.#ring, this.#sessions);
+    this.#connections = new ConnectionTable(this, options.listenPorts);
+  }
+
+  get sessions(): SessionTable {
+    return this.#sessions;
+  }
+
+  // — CaptureHandler —
+
+  interface(description: CaptureInterface): void {
+    this.#sink.interface(description);
+  }
+
+  /** A key log inside the capture. */
+  secrets(type: number, bytes: Uint8Array): void {
+    if (type !== SECRETS_WIREGUARD) return;
+    try {
+      this.#ring.add(parseKeyLog(new TextDecoder().decode(bytes), "the capture's secrets block"));
+    } catch (error) {
+      if (!isWirestreamError(error)) throw error;
+      this.#notice({ code: 'secrets-unreadable', message: error.message, isError: false });
+    }
+  }
+
+  damage(error: WirestreamError): void {
+    const code = error.code === 'capture-truncated' ? 'capture-truncated' : 'capture-damaged';
+    const hint = error.hint === undefined ? {} : { hint: error.hint };
+    this.#notice({ code, message: error.message, isError: true, ...hint });
+  }
+
+  packet(packet: CapturedPacket): void {
+    this.packets++;
+    const at = this.#moment;
+    at.frame = packet.number;
+    at.seconds = packet.seconds;
+    at.nanoseconds = packet.nanoseconds;
+    const now = packet.seconds + packet.nanoseconds / 1e9;
+    if (this.#held.isDue(now)) this.#releaseOld(now);
+    const { bytes } = packet;
+    const end = packet.offset + packet.capturedLength;
+    const ip = findIp(packet.linkType, bytes, packet.offset, end);
+    if (ip < 0) {
+      if (ip === UNKNOWN_LINK) this.#unknownLink(packet.linkType);
+      return;
+    }
+    const view = this.#view;
+    if (!view.parse(bytes, ip, end)) return;
+    if (view.isFragment) {
+      const whole = this.#fragments.add(view, bytes, now);
+      if (whole !== null) this.#reassembled(whole, bytes, now);
+    } else this.#transport(bytes, now);
+  }
+
+  /** Says that the capture has ended: whatever is incomplete is reported and all keys are forgotten. */
+  end(): void {
+    this.#ending = true;
+    this.#fragments.end();
+    if (this.#fragments.lost > 0) {
+      const n = this.#fragments.lost;
+      this.#notice({
+        code: 'fragments-lost',
+        message: `${n} fragmented IP packet${n === 1 ? '' : 's'} could not be put together`,
+        isError: false,
+      });
+    }
+    this.#connections.end();
+    this.#releaseOld(Infinity);
+    this.#sessions.wipe();
+  }
+
+  // — ConnectionSink —
+
+  opened(connection: TcpConnection): void {
+    this.#records.set(connection, [null, null]);
+    this.#sink.connectionOpened(connection, this.#moment);
+  }
+
+  established(connection: TcpConnection): void {
+    this.#sink.connectionEstablished(connection, this.#moment);
+  }
+
+  data(
+    connection: TcpConnection,
+    side: Side,
+    position: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    this.#stream(connection, side).data(position, bytes, offset, length);
+  }
+
+  gap(connection: TcpConnection, side: Side, position: number, length: number, why: GapReason): void {
+    const stream = this.#stream(connection, side);
+    // What was lost before anything was found cannot be told from what is no WireGuard at all.
+    this.#sink.gap(connection, side, position, length, why, this.#moment);
+    stream.gap(position, length, why);
+  }
+
+  closing(connection: TcpConnection, closing: Closing): void {
+    this.#sink.connectionClosing(connection, closing, this.#moment);
+  }
+
+  finished(connection: TcpConnection): void {
+    const streams = this.#records.get(connection)!;
+    this.#records.delete(connection);
+    for (const side of [0, 1] as const) {
+      const stream = streams[side];
+      if (stream === null) continue;
+      if (this.#ending && !connection.isClosed && stream.records > 0 && stream.partial > 0)
+        this.#recordCut(connection, side, stream);
+      stream.finish();
+    }
+    for (const held of this.#held.takeOf(connection)) this.#release(held);
+    this.#sink.connectionFinished(connection, this.#moment);
+    for (const stream of streams) if (stream !== null) this.#owners.delete(stream);
+  }
+
+  // — RecordSink —
+
+  judge(_stream: RecordStream, message: number, length: number): boolean {
+    return this.#judge(message, length);
+  }
+
+  record(stream: RecordStream, position: number, header: number, message: number, length: number, flags: number): void {
+    const m = this.#begin(stream, position, header, message, length, flags);
+    m.present = length;
+    this.#finishMessage(message);
+  }
+
+  cut(
+    stream: RecordStream,
+    position: number,
+    header: number,
+    message: number,
+    present: number,
+    length: number,
+    flags: number,
+  ): void {
+    const m = this.#begin(stream, position, header, message, length, flags);
+    m.present = present;
+    this.#cutMessage(message);
+  }
+
+  skipped(stream: RecordStream, position: number, length: number, why: SkipReason): void {
+    const owner = this.#owners.get(stream)!;
+    this.#sink.skipped(owner.connection, owner.side, position, length, why, this.#moment);
+  }
+
+  // — packets —
+
+  #transport(bytes: Uint8Array, now: number): void {
+    const view = this.#view;
+    if (view.protocol === Protocol.tcp) {
+      if (view.parseTcp(bytes)) this.#connections.segment(view, bytes, now);
+    } else if (view.protocol === Protocol.udp && view.parseUdp(bytes)) this.#datagram(bytes);
+  }
+
+  /** A datagram that came in fragments: its payload is elsewhere than its addresses. */
+  #reassembled(payload: Uint8Array, bytes: Uint8Array, now: number): void {
+    const view = this.#view;
+    const length = view.addressLength;
+    const whole = new Uint8Array(2 * length + payload.length);
+    whole.set(bytes.subarray(view.sourceAddress, view.sourceAddress + length), 0);
+    whole.set(bytes.subarray(view.destinationAddress, view.destinationAddress + length), length);
+    whole.set(payload, 2 * length);
+    view.sourceAddress = 0;
+    view.destinationAddress = length;
+    view.payloadOffset = 2 * length;
+    view.payloadLength = view.captured = payload.length;
+    this.#transport(whole, now);
+  }
+
+  #datagram(bytes: Uint8Array): void {
+    const view = this.#view;
+    const { payloadLength: length, captured } = view;
+    if (captured < 4 || !isMessageStart(bytes, view.payloadOffset, length)) return;
+    const scratch = this.#scratch.bytes;
+    scratch.set(bytes.subarray(view.payloadOffset, view.payloadOffset + captured), 0);
+    const flow = this.#flows.find(view, bytes);
+    const { side } = this.#flows;
+    const size = captured < length ? 0 : segmentSize(scratch, 0, length);
+    for (let at = 0; at < length; at += size === 0 ? length : size) {
+      const n = size === 0 ? length : Math.min(size, length - at);
+      const m = this.#clear();
+      m.flow = flow;
+      m.side = side;
+      m.length = n;
+      m.present = Math.min(n, captured - at);
+      if (m.present < n) this.#cutMessage(at);
+      else {
+        this.#judge(at, n);
+        this.#finishMessage(at);
+      }
+    }
+  }
+
+  // — messages —
+
+  #clear(): Message {
+    const m = this.#message;
+    const at = this.#moment;
+    m.frame = at.frame;
+    m.seconds = at.seconds;
+    m.nanoseconds = at.nanoseconds;
+    m.connection = null;
+    m.flow = null;
+    m.recordOffset = m.recordLength = m.recordFlags = 0;
+    m.fragmentIdentification = m.fragmentField = -1;
+    m.sender = m.receiver = -1;
+    m.counterHi = m.counterLo = 0;
+    m.handshake = null;
+    m.direction = null;
+    m.innerLength = 0;
+    m.status = Status.seen;
+    return m;
+  }
+
+  #begin(
+    stream: RecordStream,
+    position: number,
+    header: number,
+    message: number,
+    length: number,
+    flags: number,
+  ): Message {
+    const m = this.#clear();
+    const owner = this.#owners.get(stream)!;
+    m.connection = owner.connection;
+    m.side = owner.side;
+    m.recordOffset = position;
+    m.recordLength = message - header + length;
+    m.recordFlags = flags;
+    if (message - header > 8) {
+      const b = this.#scratch.bytes;
+      m.fragmentIdentification = (b[header + 8]! << 8) | b[header + 9]!;
+      m.fragmentField = (b[header + 10]! << 8) | b[header + 11]!;
+    }
+    m.length = length;
+    return m;
+  }
+
+  /** Looks at the complete message at `offset` of the scratch slab, and opens it if it can. False when it is certainly none. */
+  #judge(offset: number, length: number): boolean {
+    const { bytes } = this.#scratch;
+    this.#type = classify(bytes, offset, length);
+    if (this.#type === MessageType.invalid) return false;
+    if (this.#type !== MessageType.transport) return true;
+    this.#opened = this.#sessions.open(this.#scratch, offset, length, receiverIndex(bytes, offset), this.#inner);
+    return this.#opened !== Opened.failed;
+  }
+
+  /** Fills in what `#judge` found out about the message and hands it on. */
+  #finishMessage(offset: number): void {
+    const m = this.#message;
+    const { bytes } = this.#scratch;
+    m.type = this.#type;
+    switch (m.type) {
+      case MessageType.invalid:
+        m.status = Status.invalid;
+        break;
+      case MessageType.transport:
+        m.receiver = receiverIndex(bytes, offset);
+        m.counterHi = counterHi(bytes, offset);
+        m.counterLo = counterLo(bytes, offset);
+        if (this.#opened === Opened.unknown && !this.#ring.isEmpty && !this.#ending) {
+          const dropped = this.#held.add(m, bytes, offset);
+          if (dropped !== null) this.#release(dropped);
+          return;
+        }
+        this.#setOpened(m);
+        break;
+      default:
+        this.#handshakeMessage(m, offset);
+    }
+    this.#sink.message(m);
+    const session = m.handshake?.session;
+    if (session !== null && session !== undefined && !this.#held.isEmpty) {
+      for (const { index } of session.directions) for (const held of this.#held.take(index)) this.#release(held);
+    }
+  }
+
+  #handshakeMessage(m: Message, offset: number): void {
+    const { bytes } = this.#scratch;
+    if (m.type === MessageType.initiation) {
+      m.sender = senderIndex(bytes, offset);
+      m.handshake = this.#handshakes.initiation(bytes, offset, m.frame, m.time);
+    } else if (m.type === MessageType.response) {
+      m.sender = senderIndex(bytes, offset);
+      m.receiver = receiverIndex(bytes, offset);
+      m.handshake = this.#handshakes.response(bytes, offset, m.frame, m.time);
+    } else {
+      m.receiver = receiverIndex(bytes, offset);
+      m.handshake = this.#handshakes.cookie(bytes, offset);
+    }
+    if (m.handshake.verdict === 'failed') m.status = Status.failed;
+  }
+
+  #setOpened(m: Message): void {
+    const opened = this.#opened;
+    m.status = STATUS_OF[opened];
+    const direction = opened === Opened.unknown ? null : this.#sessions.direction;
+    m.direction = direction;
+    if (direction === null) return;
+    direction.messages++;
+    direction.bytes += m.length;
+    if (m.isKeepalive) direction.keepalives++;
+    if (opened === Opened.failed) direction.failed++;
+    if (opened < Opened.ok) return;
+    direction.decrypted++;
+    if (opened === Opened.replayed) direction.replays++;
+    m.inner = this.#inner.bytes;
+    m.innerLength = m.length - TRANSPORT_OVERHEAD;
+    direction.innerBytes += m.innerLength;
+  }
+
+  /** A message of which the end is missing: only what its first bytes say is known. */
+  #cutMessage(offset: number): void {
+    const m = this.#message;
+    const { bytes } = this.#scratch;
+    m.status = Status.cut;
+    m.type = m.present >= 4 && isMessageStart(bytes, offset, m.length) ? bytes[offset]! : MessageType.invalid;
+    if (m.type === MessageType.transport && m.present >= TRANSPORT_HEADER_LENGTH) {
+      m.receiver = receiverIndex(bytes, offset);
+      m.counterHi = counterHi(bytes, offset);
+      m.counterLo = counterLo(bytes, offset);
+      m.direction = this.#sessions.find(m.receiver);
+    } else if ((m.type === MessageType.initiation || m.type === MessageType.response) && m.present >= 8) {
+      m.sender = senderIndex(bytes, offset);
+    }
+    this.#sink.message(m);
+  }
+
+  /** Opens a message that was held, or gives it up, and hands it on. */
+  #release(held: Message): void {
+    const bytes = held.inner;
+    this.#scratch.bytes.set(bytes, 0);
+    this.#opened = this.#sessions.open(this.#scratch, 0, held.length, held.receiver, this.#inner);
+    this.#setOpened(held);
+    this.#sink.message(held);
+  }
+
+  #releaseOld(now: number): void {
+    for (const held of this.#held.takeOlder(now)) this.#release(held);
+  }
+
+  #stream(connection: TcpConnection, side: Side): RecordStream {
+    const streams = this.#records.get(connection)!;
+    let stream = streams[side];
+    if (stream === null) {
+      stream = new RecordStream(this, this.#scratch, this.#partial, connection.initial[side] < 0);
+      streams[side] = stream;
+      this.#owners.set(stream, { connection, side });
+    }
+    return stream;
+  }
+
+  #recordCut(connection: TcpConnection, side: Side, stream: RecordStream): void {
+    const from = connection.ends[side].text;
+    const to = connection.ends[side === 0 ? 1 : 0].text;
+    const length = stream.partialLength;
+    const how =
+      length === 0 ? `${stream.partial} of the 8 bytes of its header` : `${stream.partial} of its ${length} bytes`;
+    this.#notice({
+      code: 'record-cut',
+      message: `the capture ends at packet ${this.#moment.frame} in the middle of a record from ${from} to ${to}: ${how} are there`,
+      hint: 'everything before it was decoded',
+      isError: true,
+    });
+  }
+
+  #unknownLink(linkType: number): void {
+    if (this.#unknownLinks.has(linkType) || this.#unknownLinks.size >= 64) return;
+    this.#unknownLinks.add(linkType);
+    this.#notice({
+      code: 'link-unknown',
+      message: `packet ${this.#moment.frame} has link type ${linkType}, which is not understood; such packets are passed over`,
+      hint: 'Ethernet, Linux cooked, raw IP and loopback captures can be decoded',
+      isError: false,
+    });
+  }
+
+  #notice(notice: Notice): void {
+    this.#sink.notice(notice, this.#moment);
+  }
+}
+
+interface Owner {
+  readonly connection: TcpConnection;
+  readonly side: Side;
+}
+
+const STATUS_OF: Record<Opened, Status> = {
+  [Opened.unknown]: Status.unknownSession,
+  [Opened.noKeys]: Status.noKeys,
+  [Opened.failed]: Status.failed,
+  [Opened.ok]: Status.decrypted,
+  [Opened.replayed]: Status.replayed,
+};
+
+/** Whether a datagram's first four bytes and its length could be those of a message. */
+function isMessageStart(bytes: Uint8Array, offset: number, length: number): boolean {
+  switch (readU32(bytes, offset)) {
+    case MessageType.initiation:
+      return length === 148;
+    case MessageType.response:
+      return length === 92;
+    case MessageType.cookieReply:
+      return length === 64;
+    case MessageType.transport:
+      return length >= 32;
+    default:
+      return false;
+  }
+}
