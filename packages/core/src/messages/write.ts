@@ -33,8 +33,11 @@ export function writeTransportHeader(
  * padded as though only its last MTU-sized piece were there. An `mtu` of 0 means that none is known.
  */
 export function paddedLength(length: number, mtu: number): number {
-  const aligned = (n: number) => (n + PADDING_MULTIPLE - 1) & ~(PADDING_MULTIPLE - 1);
   if (mtu === 0) return aligned(length);
   const last = length > mtu ? length % mtu : length;
   return length - last + Math.min(mtu, aligned(last));
+}
+
+function aligned(length: number): number {
+  return (length + PADDING_MULTIPLE - 1) & ~(PADDING_MULTIPLE - 1);
 }

@@ -1,9 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { CookieJar } from '../../src/cookie/jar.js';
 import { Handshake } from '../../src/noise/handshake.js';
 import { LocalIdentity } from '../../src/noise/identity.js';
 import { openInitiation } from '../../src/noise/initiation.js';
 import { nativeCrypto } from '../../src/noise/native.js';
 import type { Crypto } from '../../src/noise/crypto.js';
+import { readInitiation, readResponse } from '../../src/noise/transcript.js';
 import { LOW_ORDER, PROVIDERS, hex, keyOf, toHex } from './providers.js';
 
 const stamp = (n: number) => hex(`40000000${n.toString(16).padStart(8, '0')}00000000`);
@@ -280,4 +283,24 @@ test('secrets do not outlive the handshake', () => {
   expect(atA.consumeResponse(atB.createResponse(keyOf(4), 8)!, 0)).toBe(true);
   atA.destroy();
   expect(atA.createInitiation(keyOf(5), 7, stamp(2))).toBeNull();
+});
+
+test.each(PROVIDERS)('random bytes are refused quietly on %s', (_name, crypto) => {
+  const { idB, atA } = pair(crypto, crypto);
+  atA.createInitiation(keyOf(3), 0, stamp(1));
+  const jar = new CookieJar(crypto, idB.publicKey);
+  jar.addMacs(new Uint8Array(148), 0);
+  const keys = { responderStaticPrivate: idB.privateKey, responderEphemeralPrivate: keyOf(4) };
+  fc.assert(
+    fc.property(fc.uint8Array({ minLength: 148, maxLength: 148 }), (bytes) => {
+      expect(openInitiation(crypto, idB, bytes, 0)).toBeNull();
+      bytes.fill(0, 8, 12); // the receiver index that would be ours
+      expect(atA.consumeResponse(bytes, 0)).toBe(false);
+      expect(jar.consumeReply(bytes, 0, 0)).toBe(false);
+      const read = readInitiation(crypto, bytes, 0, keys);
+      expect(read.static).not.toBe('verified');
+      expect(readResponse(crypto, read, bytes, 0, keys).keys).toBeNull();
+    }),
+    { numRuns: 25 },
+  );
 });
