@@ -110,7 +110,7 @@ export class Device {
       this.drops.count(version === 4 || version === 6 ? 'no-peer-for-destination' : 'malformed-packet');
       return false;
     }
-    if (peer.carrier === null && !peer.canDial) {
+    if (peer.carrier === null && !peer.canDial && !(peer.transport === 'tcp' && peer.hasSession(now))) {
       peer.drops.count('no-endpoint');
       return false;
     }

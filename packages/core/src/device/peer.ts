@@ -198,6 +198,16 @@ export class Peer implements Scheduled, LinksOwner {
     if (this.carrier === null && this.timers.retryHandshake === Infinity) this.timers.initiationSent(now);
   }
 
+  /** Whether there are keys to send under: then the peer is known to be there, and is waited for when it has to dial us. */
+  hasSession(now: number): boolean {
+    return this.keypairs.current?.canSend(now) === true;
+  }
+
+  /** Our initiation crossed with one that arrived on this connection: if ours stays unanswered, it is repeated there. */
+  repeatOn(connection: Connection): void {
+    this.#defer(connection, this.#initiationAt + FRESH_REPEAT);
+  }
+
   /** An initiation on this connection, now or as soon as the spacing allows. */
   initiateOn(now: number, connection: Connection): void {
     if (!this.handshake.isPossible || !this.device.hasIdentity) return;
@@ -238,11 +248,6 @@ export class Peer implements Scheduled, LinksOwner {
     return this.handshake.state === 'initiationCreated' && now < this.#initiationAt + REKEY_TIMEOUT;
   }
 
-  /** What the outstanding initiation went out on. */
-  get initiationCarrier(): Carrier | null {
-    return this.#initiationCarrier;
-  }
-
   /** New keys, by either role. */
   sessionDerived(now: number, responded: boolean): void {
     if (responded) this.#respondedAt = now;
@@ -274,12 +279,11 @@ export class Peer implements Scheduled, LinksOwner {
   /** @see LinksOwner */
   wantsLink(now: number): boolean {
     if (this.transport !== 'tcp' || !this.device.hasIdentity) return false;
-    const keypair = this.keypairs.current;
     return (
       !this.staged.isEmpty ||
       this.timers.persistentInterval > 0 ||
       this.timers.retryHandshake !== Infinity ||
-      (keypair !== null && keypair.canSend(now))
+      this.hasSession(now)
     );
   }
 
@@ -355,12 +359,12 @@ export class Peer implements Scheduled, LinksOwner {
       if (lost > 0) this.drops.count('handshake-gave-up', lost);
       return;
     }
-    if (this.handshake.state !== 'initiationCreated' && this.keypairs.current?.canSend(now) === true) {
+    this.timers.attempts++;
+    if (this.handshake.state !== 'initiationCreated' && this.hasSession(now)) {
       // It ran for want of a carrier, not of a handshake.
-      this.timers.attempts = 0;
+      if (this.carrier !== null) this.timers.attempts = 0;
       return this.sendStaged(now);
     }
-    this.timers.attempts++;
     if (this.transport === 'tcp' && this.timers.attempts >= SUSPECT_AFTER_ATTEMPTS) this.links.suspect(now);
     this.initiate(now, true);
   }

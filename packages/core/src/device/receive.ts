@@ -191,8 +191,8 @@ function receiveInitiation(
   const carrier = authenticated(device, now, peer, connection, from, true);
   if (tie) {
     peer.drops.count('initiation-tie');
-    // Ours may have gone out on a path that leads nowhere, while this connection works: there it must reach the peer.
-    if (connection !== null && peer.initiationCarrier !== connection) peer.initiateOn(now, connection);
+    // Ours may have gone out on a path that leads nowhere, while this connection works: there it will reach the peer.
+    peer.repeatOn(connection);
     return Verdict.authentic;
   }
   device.indices.remove(oldIndex);
@@ -268,8 +268,9 @@ function receiveData(
   const carrier = authenticated(device, now, peer, connection, from, newest && keypair !== peer.keypairs.previous);
   if (peer.keypairs.received(keypair)) {
     peer.handshakeCompleted(now, carrier);
-    peer.sendStaged(now);
   }
+  // What waited for these keys, or for a connection.
+  if (!peer.staged.isEmpty) peer.sendStaged(now);
   peer.keepFreshReceiving(now);
   if (opened === 0) return Verdict.authentic;
   peer.timers.dataReceived(now);
@@ -313,5 +314,5 @@ function authenticated(
   }
   peer.links.authenticated(now, connection, newest);
   if (newest) peer.endpoint.learn(connection.remote);
-  return connection;
+  return connection.isUsable ? connection : peer.links.active;
 }

@@ -99,6 +99,13 @@ export class Connection implements Carrier {
     if (count > 0) this.progressAt = now;
   }
 
+  /** Takes over what another connection had queued, as far as it is fresh. */
+  takeOver(queue: Outbox, now: number): void {
+    if (this.outbox.isEmpty) this.progressAt = now;
+    queue.moveTo(this.outbox, now);
+    if (!this.outbox.isEmpty) this.requestFlush();
+  }
+
   /** When the connection counts as stalled unless it makes progress; Infinity when nothing waits. */
   get stallsAt(): number {
     return this.outbox.isEmpty ? Infinity : this.progressAt + STALL_TIME;

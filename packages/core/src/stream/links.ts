@@ -128,9 +128,8 @@ export class Links {
     connection.establishedAt = now;
     this.#candidateDeadline = now + GREETING_TIMEOUT;
     if (this.active === null || this.#suspect) this.#activate(connection);
-    this.#orphan?.moveTo(connection.outbox, now);
+    if (this.#orphan !== null) connection.takeOver(this.#orphan, now);
     this.#orphan = null;
-    if (!connection.outbox.isEmpty) connection.requestFlush();
     this.owner.greet(now, connection, this.#anew);
   }
 
@@ -242,8 +241,7 @@ export class Links {
     if (connection === this.#active) this.#active = this.#survivor();
     const survivor = this.active;
     if (survivor !== null) {
-      connection.outbox.moveTo(survivor.outbox, now);
-      if (!survivor.outbox.isEmpty) survivor.requestFlush();
+      survivor.takeOver(connection.outbox, now);
       return;
     }
     this.#orphan?.close();
@@ -282,7 +280,8 @@ export class Links {
     }
     if (now >= this.#redialAt) {
       this.#redialAt = Infinity;
-      if (this.active === null && this.candidate === null && this.owner.wantsLink(now)) this.#dial(now);
+      if ((this.active === null || this.#suspect) && this.candidate === null && this.owner.wantsLink(now))
+        this.#dial(now);
     }
   }
 
