@@ -19,6 +19,7 @@ import { Deadlines } from './deadlines.js';
 import type { CloseReason, Driver } from './driver.js';
 import { DropCounters } from './drops.js';
 import { IndexTable } from './indextable.js';
+import { keyLogLines } from './keylog.js';
 import { LoadGauge } from './load.js';
 import { Peer } from './peer.js';
 import { receiveDatagram, receiveStream } from './receive.js';
@@ -52,6 +53,8 @@ export interface DeviceOptions {
   readonly mtu?: number;
   /** bounds of each connection's send queue */
   readonly outbox?: OutboxLimits;
+  /** Takes lines of a Wireshark key log, each ending in a newline. They are secrets: with them all traffic can be read. */
+  readonly keyLog?: (lines: string) => void;
 }
 
 export class Device {
@@ -77,6 +80,7 @@ export class Device {
   readonly #timestamps = new WeakMap<Peer, TimestampSource>();
   #lastConnectionId = 0;
   readonly #outbox: OutboxLimits | undefined;
+  readonly #keyLog: ((lines: string) => void) | undefined;
   readonly #draw = new Uint8Array(4);
 
   constructor(
@@ -86,6 +90,7 @@ export class Device {
   ) {
     this.mtu = options.mtu ?? 0;
     this.#outbox = options.outbox;
+    this.#keyLog = options.keyLog;
     const random = (out: Uint8Array) => driver.random(out);
     this.indices = new IndexTable(random);
     this.checker = new CookieChecker(crypto, this.limiter, random);
@@ -285,7 +290,7 @@ export class Device {
     if (this.#identity === null) return null;
     this.indices.remove(peer.handshake.localIndex);
     const index = this.indices.add(peer);
-    const ephemeral = this.#ephemeral();
+    const ephemeral = this.#ephemeral(peer);
     const message = peer.handshake.createInitiation(
       ephemeral,
       index,
@@ -301,7 +306,7 @@ export class Device {
   makeResponse(peer: Peer, now: number): Uint8Array | null {
     this.indices.remove(peer.handshake.localIndex);
     const index = this.indices.add(peer);
-    const ephemeral = this.#ephemeral();
+    const ephemeral = this.#ephemeral(peer);
     const message = peer.handshake.createResponse(ephemeral, index);
     wipe(ephemeral);
     if (message === null) this.indices.remove(index);
@@ -369,8 +374,12 @@ export class Device {
     this.driver.close(connection, false);
   }
 
-  #ephemeral(): Uint8Array {
-    return this.randomBytes(KEY_LENGTH);
+  #ephemeral(peer: Peer): Uint8Array {
+    const ephemeral = this.randomBytes(KEY_LENGTH);
+    if (this.#keyLog !== undefined && this.#identity !== null) {
+      this.#keyLog(keyLogLines(this.#identity.privateKey, peer.publicKey, ephemeral, peer.presharedKey));
+    }
+    return ephemeral;
   }
 }
 

@@ -45,6 +45,8 @@ export interface PortableOptions {
   readonly deliver: (slab: Slab, offset: number, length: number, from: Peer | null) => void;
   /** local addresses to listen on; all when absent */
   readonly listenOn?: readonly string[];
+  /** takes lines of a Wireshark key log */
+  readonly keyLog?: (lines: string) => void;
 }
 
 export class PortableDriver implements Driver {
@@ -80,7 +82,10 @@ export class PortableDriver implements Driver {
         this.#outgoing.push({ bytes: outSlab.bytes.slice(offset, offset + length), to });
       },
     };
-    this.device = new Device(this, options.crypto, { mtu: options.mtu });
+    this.device = new Device(this, options.crypto, {
+      mtu: options.mtu,
+      ...(options.keyLog === undefined ? {} : { keyLog: options.keyLog }),
+    });
   }
 
   /**
