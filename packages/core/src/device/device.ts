@@ -243,7 +243,7 @@ export class Device {
     if (own !== undefined) this.removePeer(own);
     for (const peer of this.peers.values()) {
       this.forgetHandshake(peer);
-      if (this.#identity !== null) peer.handshake.setLocalIdentity(this.#identity);
+      peer.handshake.setLocalIdentity(this.#identity);
       peer.keypairs.expire();
       this.touch(peer);
     }
@@ -255,11 +255,10 @@ export class Device {
   }
 
   addPeer(publicKey: Uint8Array): Peer {
-    const identity = this.#identity ?? NO_IDENTITY(this.crypto);
     const peer = new Peer(
       this,
       publicKey.slice(),
-      new Handshake(this.crypto, identity, publicKey),
+      new Handshake(this.crypto, this.#identity, publicKey),
       new KeypairSet((keypair) => this.indices.remove(keypair.localIndex)),
       new CookieJar(this.crypto, publicKey),
     );
@@ -381,11 +380,6 @@ export class Device {
     }
     return ephemeral;
   }
-}
-
-/** Peers added before the device has a key make no handshakes until it gets one. */
-function NO_IDENTITY(crypto: Crypto): LocalIdentity {
-  return new LocalIdentity(crypto, new Uint8Array(KEY_LENGTH));
 }
 
 /** A public key as a map key. */
