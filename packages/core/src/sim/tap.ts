@@ -1,0 +1,60 @@
+import { Violation } from './violation.js';
+
+/** What was seen on the wire of one host: every data message that it ever put into a connection, by index and counter. */
+export type SentMessages = Set<string>;
+
+const HEADER = 8;
+const DATA = 4;
+
+/**
+ * Reads along what a host writes into one connection, with a parser of its own, and holds it to two rules: the stream consists of whole
+ * records, one right behind the other; and no data message is ever written twice, on whatever connection, not even its beginning.
+ */
+export class Tap {
+  #pending = new Uint8Array(0);
+  records = 0;
+  bytes = 0;
+
+  constructor(
+    private readonly name: string,
+    private readonly sent: SentMessages,
+  ) {}
+
+  write(bytes: Uint8Array): void {
+    this.bytes += bytes.length;
+    const all = new Uint8Array(this.#pending.length + bytes.length);
+    all.set(this.#pending);
+    all.set(bytes, this.#pending.length);
+    let at = 0;
+    while (all.length - at >= HEADER) {
+      const view = new DataView(all.buffer, at);
+      const length = view.getUint32(0);
+      const flags = all[at + 5]!;
+      if (length < HEADER + 32 || length > 65_543 || all[at + 4] !== 0 || flags > 1) {
+        throw new Violation('whole records', `${this.name} wrote no record header where one is due, at ${this.bytes}`);
+      }
+      if (all.length - at < length) break;
+      this.#record(all.subarray(at + HEADER + (flags === 1 ? 4 : 0), at + length));
+      at += length;
+    }
+    this.#pending = all.slice(at);
+  }
+
+  /** The connection is over; a record may be incomplete, but it counts as sent. */
+  end(): void {
+    const flags = this.#pending[5];
+    if (flags !== undefined) this.#record(this.#pending.subarray(HEADER + (flags === 1 ? 4 : 0)));
+    this.#pending = new Uint8Array(0);
+  }
+
+  #record(message: Uint8Array): void {
+    this.records++;
+    if (message[0] !== DATA || message.length < 16) return;
+    let key = '';
+    for (let i = 4; i < 16; i++) key += String.fromCharCode(message[i]!);
+    if (this.sent.has(key)) {
+      throw new Violation('no record sent twice', `${this.name} wrote a data message that it had written before`);
+    }
+    this.sent.add(key);
+  }
+}

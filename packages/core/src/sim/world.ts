@@ -1,0 +1,315 @@
+import { parsePrefix } from '../address/ip.js';
+import type { Peer } from '../device/peer.js';
+import type { PeerSettings, Transport } from '../device/settings.js';
+import type { Crypto } from '../noise/crypto.js';
+import { PENDING_BYTES, PENDING_MAX } from '../stream/pending.js';
+import type { Connection } from '../stream/connection.js';
+import { Clock } from './clock.js';
+import { Host, type HostOptions } from './host.js';
+import { LANE_OPTIONS, type Damage, type Lane, type LaneOptions, type LaneState } from './lane.js';
+import { endpoint, type Machine } from './machine.js';
+import { Network } from './network.js';
+import { PING_MIN, readPing, writePing } from './packets.js';
+import { Rng } from './rng.js';
+import { SOCKET_OPTIONS, type SocketOptions } from './socket.js';
+import { StateLog } from './states.js';
+import { Stranger } from './stranger.js';
+import type { SentMessages } from './tap.js';
+import { Violation } from './violation.js';
+
+/**
+ * A simulated world: hosts with devices, all peers of each other, on one network and one virtual clock.
+ *
+ * Theory of operation. Everything that happens follows from the seed. Each ping carries its number, so that for each packet it is known whether it
+ * came never, once or twice, and a packet that nobody sent is recognised. After each turn of a host the invariants that hold at all times are
+ * checked; a broken one is thrown as a Violation.
+ */
+export interface WorldOptions {
+  readonly seed: number;
+  readonly crypto: Crypto;
+  /** default 2 */
+  readonly hosts?: number;
+  readonly lane?: Partial<LaneOptions>;
+  readonly socket?: Partial<SocketOptions>;
+  readonly host?: Partial<HostOptions>;
+  readonly transport?: Transport;
+  /** whether host `from` is told where host `to` is; default: all are */
+  readonly knows?: (from: number, to: number) => boolean;
+  /** of persistent keepalives, seconds; default 0 */
+  readonly keepalive?: (host: number) => number;
+}
+
+/** One echo request and its reply. */
+export interface Ping {
+  readonly id: number;
+  readonly from: number;
+  readonly to: number;
+  readonly sentAt: number;
+  /** Infinity while it has not come */
+  arrivedAt: number;
+  repliedAt: number;
+}
+
+const PORT = 51820;
+const MTU = 1420;
+/** Connections that one peer may have at once: both directions, a candidate, and a few that drain. */
+const CONNECTIONS_MAX = 12;
+
+export class World {
+  readonly clock = new Clock();
+  readonly rng: Rng;
+  readonly network: Network;
+  readonly hosts: Host[] = [];
+  readonly pings: Ping[] = [];
+  readonly states = new StateLog();
+  readonly strangers: Stranger[] = [];
+  readonly options: WorldOptions;
+  readonly #machines: Machine[] = [];
+  readonly #keys: Uint8Array[] = [];
+  readonly #sent: SentMessages = new Set();
+  readonly #hostRng: Rng;
+  #addresses = 0;
+
+  constructor(options: WorldOptions) {
+    this.options = options;
+    this.rng = new Rng(options.seed);
+    this.network = new Network(this.clock, this.rng.fork(), { ...LANE_OPTIONS, ...options.lane });
+    this.#hostRng = this.rng.fork();
+    // Clocks do not begin at zero, and their times are no whole numbers.
+    this.clock.now = 1_000_000.25;
+    const count = options.hosts ?? 2;
+    for (let i = 0; i < count; i++) {
+      const key = new Uint8Array(32);
+      this.rng.fill(key);
+      this.#keys.push(key);
+      const machine = this.network.machine(this.#newAddress());
+      machine.socketOptions = { ...SOCKET_OPTIONS, ...options.socket };
+      this.#machines.push(machine);
+    }
+    for (let i = 0; i < count; i++) this.start(i, 0);
+  }
+
+  get now(): number {
+    return this.clock.now;
+  }
+
+  host(i: number): Host {
+    return this.hosts[i]!;
+  }
+
+  machine(i: number): Machine {
+    return this.#machines[i]!;
+  }
+
+  peer(host: number, of: number): Peer {
+    return this.host(host).device.peer(this.publicKey(of))!;
+  }
+
+  publicKey(i: number): Uint8Array {
+    return this.options.crypto.publicKey(this.#keys[i]!);
+  }
+
+  // ---- packets
+
+  /** An echo request goes into `from`'s tunnel; `to` answers it as an operating system does. */
+  ping(from: number, to: number, size = 84, fragment = false): Ping {
+    const ping = { id: this.pings.length, from, to, sentAt: this.now, arrivedAt: Infinity, repliedAt: Infinity };
+    this.pings.push(ping);
+    const bytes = new Uint8Array(Math.max(size, PING_MIN));
+    writePing(bytes, 0, { id: ping.id, isReply: false, from, to }, bytes.length, fragment);
+    this.host(from).packet(bytes);
+    return ping;
+  }
+
+  /** Pings at an interval, ms. */
+  pingEvery(interval: number, from: number, to: number, count: number, size = 84): void {
+    for (let i = 0; i < count; i++) {
+      this.clock.after(i * interval, () => {
+        if (!this.host(from).isStopped) this.ping(from, to, size);
+      });
+    }
+  }
+
+  #delivered(host: Host, bytes: Uint8Array, offset: number, length: number, from: Peer | null): void {
+    const ping = readPing(bytes, offset, length);
+    const record = ping === null ? undefined : this.pings[ping.id];
+    const at = this.hosts.indexOf(host);
+    const expected =
+      record !== undefined &&
+      ping !== null &&
+      ping.to === at &&
+      ping.from === (ping.isReply ? record.to : record.from) &&
+      ping.to === (ping.isReply ? record.from : record.to) &&
+      from === this.peer(at, ping.from) &&
+      (!ping.isReply || record.arrivedAt !== Infinity);
+    if (!expected) throw new Violation('nothing invented', `${host.options.name} got a packet that nobody sent to it`);
+    const before = ping.isReply ? record.repliedAt : record.arrivedAt;
+    if (before !== Infinity) throw new Violation('nothing twice', `${host.options.name} got ping ${ping.id} twice`);
+    if (ping.isReply) {
+      record.repliedAt = this.now;
+      return;
+    }
+    record.arrivedAt = this.now;
+    const reply = new Uint8Array(length);
+    writePing(reply, 0, { id: ping.id, isReply: true, from: ping.to, to: ping.from }, length);
+    host.packet(reply);
+  }
+
+  // ---- time
+
+  run(ms: number): void {
+    this.clock.runUntil(this.now + ms);
+  }
+
+  /** @returns whether it was so within `ms` */
+  runUntil(ms: number, done: () => boolean): boolean {
+    return this.clock.runUntilDone(this.now + ms, done);
+  }
+
+  // ---- what happens to the network
+
+  lane(from: number, to: number): Lane {
+    return this.network.lane(this.machine(from), this.machine(to));
+  }
+
+  /** Both directions between two hosts. */
+  link(a: number, b: number, state: LaneState): void {
+    this.lane(a, b).set(state);
+    this.lane(b, a).set(state);
+  }
+
+  damage(from: number, to: number, damage: Damage): void {
+    this.lane(from, to).damage.push(damage);
+  }
+
+  /** Everything carries again, and every host listens. Addresses and translations stay as they have become. */
+  heal(): void {
+    for (const lane of this.network.lanes()) {
+      lane.set('up');
+      lane.damage.length = 0;
+    }
+    for (const machine of this.#machines) machine.listener = 'open';
+  }
+
+  /** Another address, from now on. Peers learn of it only from what comes from there. */
+  changeAddress(host: number): void {
+    this.machine(host).address = this.#newAddress();
+    this.host(host).addressChanged();
+  }
+
+  /** Puts a host behind an address translation, or gives it a new one. */
+  translate(host: number, newAddress: boolean): void {
+    const machine = this.machine(host);
+    if (machine.behind === null || newAddress) machine.behind = this.#newAddress();
+    machine.translation++;
+  }
+
+  /** Kills a connection as `ss -K` does. */
+  kill(host: number, connection: Connection | null): void {
+    const socket = connection === null ? null : this.host(host).socketOf(connection);
+    if (socket !== null) this.machine(host).kill(socket);
+  }
+
+  // ---- what happens to hosts
+
+  /** Starts a host, or starts it again: with its keys, but without anything that it had learned. */
+  start(i: number, skew: number): Host {
+    const { options } = this;
+    const host = new Host(this.machine(i), this.#hostRng.fork(), this.#sent, (...args) => this.#delivered(...args), {
+      name: `host ${i}`,
+      crypto: options.crypto,
+      mtu: MTU,
+      readMax: 65_536,
+      polls: false,
+      noticesAddress: Infinity,
+      skew,
+      rank: i,
+      ...options.host,
+    });
+    host.skew = skew;
+    host.observe = () => this.#check(host);
+    this.hosts[i] = host;
+    this.machine(i).isUp = true;
+    const peers: PeerSettings[] = [];
+    for (let j = 0; j < this.#keys.length; j++) {
+      if (j === i) continue;
+      const knows = options.knows?.(i, j) ?? true;
+      peers.push({
+        publicKey: this.publicKey(j),
+        allowedIps: [{ prefix: parsePrefix(`10.0.0.${j + 1}/32`)! }],
+        persistentKeepalive: options.keepalive?.(i) ?? 0,
+        ...(knows ? { endpoint: endpoint(this.machine(j).address, PORT) } : {}),
+      });
+    }
+    host.start(PORT, { privateKey: this.#keys[i]!, transport: options.transport ?? 'tcp', peers });
+    return host;
+  }
+
+  /** The process ends without a word of its own, and the system closes its sockets. */
+  kill9(i: number): void {
+    this.host(i).die();
+  }
+
+  /** Power fails; whoever sends to it hears nothing until it is up again. */
+  crash(i: number): void {
+    this.host(i).crash();
+    this.machine(i).isUp = false;
+  }
+
+  stranger(to: number, address = this.#newAddress()): Stranger {
+    const existing = this.network.machineAt(address);
+    const machine = existing ?? this.network.machine(address);
+    const stranger = new Stranger(machine, endpoint(this.machine(to).behind ?? this.machine(to).address, PORT));
+    this.strangers.push(stranger);
+    return stranger;
+  }
+
+  /** Ends all devices; each checks that nothing is left. */
+  stop(): void {
+    for (const host of this.hosts) if (!host.isStopped) host.stop();
+  }
+
+  #newAddress(): string {
+    this.#addresses++;
+    return `192.0.${this.#addresses >> 8}.${this.#addresses & 255}`;
+  }
+
+  // ---- what holds at all times
+
+  #check(host: Host): void {
+    this.states.observe(host);
+    const { device } = host;
+    const fail = (property: string, detail: string) => {
+      throw new Violation(property, `${host.options.name}: ${detail}`);
+    };
+    if (device.pending.size > PENDING_MAX) fail('bounded strangers', `${device.pending.size} pending`);
+    let connections = device.pending.size;
+    for (const peer of device.peers.values()) {
+      const { all, active } = peer.links;
+      connections += all.length;
+      if (all.length > CONNECTIONS_MAX) fail('bounded connections', `${all.length} to one peer`);
+      if (active !== null && !all.includes(active)) fail('one active carrier', 'the active connection is not listed');
+      if (active === null && peer.transport === 'tcp' && all.some((c) => c.state === 'authenticated')) {
+        fail('one active carrier', 'an authenticated connection is there, but none is active');
+      }
+      for (const connection of all) {
+        if (connection.peer !== peer || host.socketOf(connection) === null) fail('ownership', 'not the peer’s own');
+      }
+    }
+    if (connections !== host.connectionCount) {
+      fail('ownership', `${host.connectionCount} connections, of which ${connections} have an owner`);
+    }
+    const unit = this.#strangersOf(host);
+    if (unit !== null) fail('bounded strangers', unit);
+  }
+
+  #strangersOf(host: Host): string | null {
+    for (const socket of host.machine.sockets) {
+      const connection = host.connectionOf(socket);
+      if (connection === null || connection.peer !== null) continue;
+      if (connection.reader.kept > PENDING_BYTES + host.options.readMax) return `${connection.reader.kept} bytes kept`;
+      if (!connection.outbox.isEmpty) return 'something is queued to be sent to it';
+    }
+    return null;
+  }
+}
