@@ -171,6 +171,17 @@ export class Device {
     this.touch(peer);
   }
 
+  /**
+   * The driver saw that a connection's path is not what it was: another local address would be taken to its peer now, or the way
+   * there was gone for a while.
+   */
+  pathChanged(now: number, connection: Connection): void {
+    const { peer } = connection;
+    if (peer === null || connection.state === 'closed') return;
+    peer.links.pathChanged(now);
+    this.touch(peer);
+  }
+
   // ---- what happened: UDP
 
   /** A datagram of `length` bytes at `offset` came in. */

@@ -182,13 +182,14 @@ export class Links {
     if (this.candidate === null && (this.#redialAt === Infinity || now >= this.#redialAt)) this.#dial(now);
   }
 
+  /** The connection that we dialled last: whether the way to the peer is still its way is for the driver to watch. */
+  get lastDialled(): Connection | null {
+    return this.candidate ?? this.outbound;
+  }
+
   /** The way to the peer changed under a connection (address or route gone): dial anew at once, beside what there is. */
   pathChanged(now: number): void {
-    if (this.candidate !== null) {
-      const old = this.candidate;
-      this.candidate = null;
-      this.#end(old, true);
-    }
+    this.#abandonCandidate();
     this.#suspect = true;
     this.#backoff.reset();
     this.#redialAt = Infinity;
@@ -199,11 +200,7 @@ export class Links {
   retarget(now: number): void {
     this.#backoff.reset();
     this.#redialAt = Infinity;
-    if (this.candidate !== null) {
-      const old = this.candidate;
-      this.candidate = null;
-      this.#end(old, true);
-    }
+    this.#abandonCandidate();
     if (this.owner.wantsLink(now)) {
       if (this.active === null) this.#dial(now);
       else this.pathChanged(now);
@@ -306,6 +303,15 @@ export class Links {
     const patience = Math.min(Math.max(this.#backoff.current, DIAL_TIMEOUT_MIN), DIAL_TIMEOUT_MAX);
     this.#candidateDeadline = now + patience;
     this.candidate = this.host.open(now, target, this);
+  }
+
+  #abandonCandidate(): void {
+    const { candidate } = this;
+    if (candidate === null) return;
+    this.candidate = null;
+    this.#candidateDeadline = Infinity;
+    this.#end(candidate, true);
+    candidate.outbox.close();
   }
 
   /** Gives up on a connection as if the driver had reported a time-out. */

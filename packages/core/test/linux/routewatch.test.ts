@@ -1,0 +1,26 @@
+import { execFileSync } from 'node:child_process';
+import { describe, expect, test } from '@jest/globals';
+import { parseEndpoint } from '../../src/address/endpoint.js';
+import { drainRouteWatch, isLocal, openRouteWatch, sourceFor } from '../../src/linux/routewatch.js';
+import { close } from '../../src/linux/syscalls.js';
+
+const linux = process.platform === 'linux' ? describe : describe.skip;
+
+linux('the way to a peer', () => {
+  test('the source address to loopback is loopback', () => {
+    expect(sourceFor(parseEndpoint('127.0.0.1:9')!, 0)).toBe('127.0.0.1');
+  });
+
+  test('an address of this machine is local, another is not', () => {
+    expect(isLocal(parseEndpoint('127.0.0.1:1')!)).toBe(true);
+    expect(isLocal(parseEndpoint('192.0.2.77:1')!)).toBe(false);
+  });
+
+  test('a watch opens, is empty at first, and leaves nothing', () => {
+    const fd = openRouteWatch();
+    expect(fd).toBeGreaterThan(0);
+    drainRouteWatch(fd);
+    expect(close(fd)).toBe(0);
+    expect(execFileSync('ls', [`/proc/${process.pid}/fd`], { encoding: 'utf8' }).split('\n')).not.toContain(String(fd));
+  });
+});
