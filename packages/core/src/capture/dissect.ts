@@ -50,7 +50,7 @@ export interface DissectorOptions {
 }
 
 export class Dissector implements CaptureHandler, ConnectionSink, RecordSink {
-  /** packets taken, and seconds from the first to the last of them */
+  /** packets taken */
   packets = 0;
   readonly #crypto: Crypto;
   readonly #ring: KeyRing;
@@ -119,6 +119,7 @@ export class Dissector implements CaptureHandler, ConnectionSink, RecordSink {
     at.frame = packet.number;
     at.seconds = packet.seconds;
     at.nanoseconds = packet.nanoseconds;
+    if (this.packets === 1) this.#sink.began(at);
     const now = packet.seconds + packet.nanoseconds / 1e9;
     if (this.#held.isDue(now)) this.#releaseOld(now);
     const { bytes } = packet;
@@ -139,6 +140,7 @@ export class Dissector implements CaptureHandler, ConnectionSink, RecordSink {
   /** Says that the capture has ended: whatever is incomplete is reported and all keys are forgotten. */
   end(): void {
     this.#ending = true;
+    this.#sink.ended(this.#moment, this.packets);
     this.#fragments.end();
     if (this.#fragments.lost > 0) {
       const n = this.#fragments.lost;
@@ -271,6 +273,7 @@ export class Dissector implements CaptureHandler, ConnectionSink, RecordSink {
       m.flow = flow;
       m.side = side;
       m.length = n;
+      m.rawOffset = at;
       m.present = Math.min(n, captured - at);
       if (m.present < n) this.#cutMessage(at);
       else {
@@ -297,6 +300,7 @@ export class Dissector implements CaptureHandler, ConnectionSink, RecordSink {
     m.handshake = null;
     m.direction = null;
     m.innerLength = 0;
+    m.raw = this.#scratch.bytes;
     m.status = Status.seen;
     return m;
   }
@@ -322,6 +326,7 @@ export class Dissector implements CaptureHandler, ConnectionSink, RecordSink {
       m.fragmentField = (b[header + 10]! << 8) | b[header + 11]!;
     }
     m.length = length;
+    m.rawOffset = message;
     return m;
   }
 
@@ -369,14 +374,14 @@ export class Dissector implements CaptureHandler, ConnectionSink, RecordSink {
     const { bytes } = this.#scratch;
     if (m.type === MessageType.initiation) {
       m.sender = senderIndex(bytes, offset);
-      m.handshake = this.#handshakes.initiation(bytes, offset, m.frame, m.time);
+      m.handshake = this.#handshakes.initiation(bytes, offset, m);
     } else if (m.type === MessageType.response) {
       m.sender = senderIndex(bytes, offset);
       m.receiver = receiverIndex(bytes, offset);
-      m.handshake = this.#handshakes.response(bytes, offset, m.frame, m.time);
+      m.handshake = this.#handshakes.response(bytes, offset, m);
     } else {
       m.receiver = receiverIndex(bytes, offset);
-      m.handshake = this.#handshakes.cookie(bytes, offset);
+      m.handshake = this.#handshakes.cookie(bytes, offset, m);
     }
     if (m.handshake.verdict === 'failed') m.status = Status.failed;
   }
@@ -418,8 +423,7 @@ export class Dissector implements CaptureHandler, ConnectionSink, RecordSink {
 
   /** Opens a message that was held, or gives it up, and hands it on. */
   #release(held: Message): void {
-    const bytes = held.inner;
-    this.#scratch.bytes.set(bytes, 0);
+    this.#scratch.bytes.set(held.raw, 0);
     this.#opened = this.#sessions.open(this.#scratch, 0, held.length, held.receiver, this.#inner);
     this.#setOpened(held);
     this.#sink.message(held);

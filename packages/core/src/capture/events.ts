@@ -33,6 +33,10 @@ export interface Notice {
 
 /** Takes what a dissector finds, in the order of the capture. Objects are reused: copy what is kept. */
 export interface DecodeSink {
+  /** the first packet, whatever is in it */
+  began(at: Moment): void;
+  /** the last packet has been looked at; only what was incomplete comes after this */
+  ended(at: Moment, packets: number): void;
   interface(description: CaptureInterface): void;
   message(message: Message): void;
   connectionOpened(connection: TcpConnection, at: Moment): void;
@@ -50,6 +54,14 @@ export interface DecodeSink {
 /** Hands everything on to several sinks, in order. */
 export class SinkList implements DecodeSink {
   constructor(private readonly sinks: readonly DecodeSink[]) {}
+
+  began(at: Moment): void {
+    for (const sink of this.sinks) sink.began(at);
+  }
+
+  ended(at: Moment, packets: number): void {
+    for (const sink of this.sinks) sink.ended(at, packets);
+  }
 
   interface(description: CaptureInterface): void {
     for (const sink of this.sinks) sink.interface(description);

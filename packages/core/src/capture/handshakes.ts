@@ -13,7 +13,9 @@ import {
   SEALED_COOKIE_LENGTH,
 } from '../messages/constants.js';
 import { receiverIndex, senderIndex } from '../messages/parse.js';
+import type { Moment } from './events.js';
 import type { KeyRing, Party } from './keyring.js';
+import { secondsBetween } from './packet.js';
 import type { Session, SessionTable } from './session.js';
 
 /** Initiations that may still be answered, and messages that may still get a cookie; the oldest give way. */
@@ -40,17 +42,22 @@ export interface HandshakeInfo {
   readonly tai64n: Uint8Array | null;
   /** the same message was seen before */
   readonly repeated: boolean;
-  /** of a response or cookie reply: frame number and time (s) of the message that it answers */
-  readonly answers: { readonly frame: number; readonly time: number } | null;
+  /** of a response or cookie reply: the message that it answers */
+  readonly answers: Answered | null;
   /** of a response that completes a handshake */
   readonly session: Session | null;
   /** the two had a session before */
   readonly rekey: boolean;
 }
 
-interface Initiation {
+/** The message that another one answers: its frame number, and how long the answer took, s. */
+export interface Answered {
   readonly frame: number;
-  readonly time: number;
+  readonly roundTrip: number;
+}
+
+interface Initiation {
+  readonly at: Moment;
   readonly ephemeral: Uint8Array;
   readonly read: InitiationTranscript;
   readonly info: HandshakeInfo;
@@ -59,8 +66,7 @@ interface Initiation {
 
 /** A message with a MAC1 under which a cookie may be sealed. */
 interface Cookieable {
-  readonly frame: number;
-  readonly time: number;
+  readonly at: Moment;
   readonly mac1: Uint8Array;
   readonly receiver: Party | null;
 }
@@ -81,8 +87,7 @@ export class HandshakeTable {
     private readonly sessions: SessionTable,
   ) {}
 
-  /** @param time s, of the capture */
-  initiation(bytes: Uint8Array, offset: number, frame: number, time: number): HandshakeInfo {
+  initiation(bytes: Uint8Array, offset: number, at: Moment): HandshakeInfo {
     const index = senderIndex(bytes, offset);
     const ephemeral = bytes.slice(offset + INITIATION_EPHEMERAL, offset + INITIATION_EPHEMERAL + 32);
     const list = this.#initiations.get(index) ?? [];
@@ -113,13 +118,13 @@ export class HandshakeTable {
       session: null,
       rekey: false,
     };
-    list.unshift({ frame, time, ephemeral, read, info, responses: [] });
+    list.unshift({ at: { ...at }, ephemeral, read, info, responses: [] });
     this.#initiations.set(index, list);
-    this.#remember(index, bytes, offset + INITIATION_MAC1, frame, time, receiver);
+    this.#remember(index, bytes, offset + INITIATION_MAC1, at, receiver);
     return info;
   }
 
-  response(bytes: Uint8Array, offset: number, frame: number, time: number): HandshakeInfo {
+  response(bytes: Uint8Array, offset: number, at: Moment): HandshakeInfo {
     const ephemeral = bytes.slice(offset + RESPONSE_EPHEMERAL, offset + RESPONSE_EPHEMERAL + 32);
     const sender = senderIndex(bytes, offset);
     const candidates = this.#initiations.get(receiverIndex(bytes, offset)) ?? [];
@@ -135,7 +140,7 @@ export class HandshakeTable {
       rekey: false,
     };
     let failed: HandshakeInfo | null = null;
-    this.#remember(sender, bytes, offset + RESPONSE_MAC1, frame, time, candidates[0]?.info.sender ?? null);
+    this.#remember(sender, bytes, offset + RESPONSE_MAC1, at, candidates[0]?.info.sender ?? null);
     for (const initiation of candidates) {
       const { info } = initiation;
       const answer = {
@@ -143,7 +148,7 @@ export class HandshakeTable {
         mac1: this.#mac1(bytes, offset, offset + RESPONSE_MAC1, info.sender),
         sender: info.receiver,
         receiver: info.sender,
-        answers: { frame: initiation.frame, time: initiation.time },
+        answers: answered(initiation.at, at),
       };
       if (initiation.responses.some((seen) => equalBytes(seen, 0, ephemeral, 0, 32))) {
         return { ...answer, verdict: 'unknown', repeated: true };
@@ -160,14 +165,14 @@ export class HandshakeTable {
     return failed ?? { ...base, verdict: 'unknown', answers: null };
   }
 
-  cookie(bytes: Uint8Array, offset: number): HandshakeInfo {
-    const answered = this.#cookieable.get(receiverIndex(bytes, offset)) ?? null;
-    const sender = answered?.receiver ?? null;
+  cookie(bytes: Uint8Array, offset: number, at: Moment): HandshakeInfo {
+    const before = this.#cookieable.get(receiverIndex(bytes, offset)) ?? null;
+    const sender = before?.receiver ?? null;
     let verdict: Verdict = 'unknown';
     if (sender !== null) {
       const sealed = bytes.slice(offset + COOKIE_REPLY_COOKIE, offset + COOKIE_REPLY_COOKIE + SEALED_COOKIE_LENGTH);
       const nonce = bytes.slice(offset + COOKIE_REPLY_NONCE, offset + COOKIE_REPLY_COOKIE);
-      const cookie = this.crypto.xopen(sender.cookieKey, nonce, sealed, answered!.mac1);
+      const cookie = this.crypto.xopen(sender.cookieKey, nonce, sealed, before!.mac1);
       verdict = cookie === null ? 'failed' : 'verified';
     }
     return {
@@ -179,7 +184,7 @@ export class HandshakeTable {
       receiver: null,
       tai64n: null,
       repeated: false,
-      answers: answered === null ? null : { frame: answered.frame, time: answered.time },
+      answers: before === null ? null : answered(before.at, at),
       session: null,
       rekey: false,
     };
@@ -218,8 +223,8 @@ export class HandshakeTable {
     return false;
   }
 
-  #remember(index: number, bytes: Uint8Array, mac1: number, frame: number, time: number, receiver: Party | null): void {
-    this.#cookieable.set(index, { frame, time, mac1: bytes.slice(mac1, mac1 + MAC_LENGTH), receiver });
+  #remember(index: number, bytes: Uint8Array, mac1: number, at: Moment, receiver: Party | null): void {
+    this.#cookieable.set(index, { at: { ...at }, mac1: bytes.slice(mac1, mac1 + MAC_LENGTH), receiver });
     this.#order.push(index);
     if (this.#order.length <= PENDING_MAX) return;
     const oldest = this.#order.shift()!;
@@ -228,6 +233,11 @@ export class HandshakeTable {
     list?.pop()?.read.symmetric?.wipe();
     if (list?.length === 0) this.#initiations.delete(oldest);
   }
+}
+
+function answered(before: Moment, at: Moment): Answered {
+  const roundTrip = secondsBetween(before.seconds, before.nanoseconds, at.seconds, at.nanoseconds);
+  return { frame: before.frame, roundTrip };
 }
 
 function initiationVerdict(read: InitiationTranscript): Verdict {

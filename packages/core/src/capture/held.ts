@@ -7,7 +7,7 @@ const BYTES_MAX = 4 << 20;
 /** How long a message waits for its handshake to turn up, s of the capture: longer than captures reorder. */
 const PATIENCE = 2;
 
-/** Transport messages whose handshake has not been seen. Their bytes are in `inner` until they are opened. */
+/** Transport messages whose handshake has not been seen. Each has a copy of its bytes in `raw`. */
 export class HeldMessages {
   #list: Message[] = [];
   #bytes = 0;
@@ -25,7 +25,8 @@ export class HeldMessages {
   /** Copies a message and the bytes at `offset`; returns the oldest one if it has to give way. */
   add(message: Message, bytes: Uint8Array, offset: number): Message | null {
     const copy = Object.assign(new Message(), message);
-    copy.inner = bytes.slice(offset, offset + message.length);
+    copy.raw = bytes.slice(offset, offset + message.length);
+    copy.rawOffset = 0;
     this.#list.push(copy);
     this.#bytes += copy.length;
     this.#dueAt = Math.min(this.#dueAt, copy.time + PATIENCE);

@@ -128,4 +128,23 @@ export class KeyRing {
     out.push(...ofPeers.map(({ key }) => key), NO_PRESHARED_KEY, ...others.map(({ key }) => key));
     return out.slice(0, PRESHARED_TRIES);
   }
+
+  /**
+   * What is known as a Wireshark key log, for a capture's secrets block. A preshared key that no source ties to a handshake goes
+   * with all of them when there is no other.
+   */
+  toKeyLog(): string {
+    const lines: string[] = [];
+    for (const { privateKey, publicKey } of this.#parties.values()) {
+      if (privateKey === undefined) lines.push(`REMOTE_STATIC_PUBLIC_KEY = ${formatKey(publicKey)}`);
+      else lines.push(`LOCAL_STATIC_PRIVATE_KEY = ${formatKey(privateKey)}`);
+    }
+    const only = this.#preshared.length === 1 ? this.#preshared[0]!.key : undefined;
+    for (const { privateKey, presharedKey } of this.#ephemerals.values()) {
+      lines.push(`LOCAL_EPHEMERAL_PRIVATE_KEY = ${formatKey(privateKey)}`);
+      const shared = presharedKey ?? only;
+      if (shared !== undefined) lines.push(`PRESHARED_KEY = ${formatKey(shared)}`);
+    }
+    return lines.map((line) => `${line}\n`).join('');
+  }
 }

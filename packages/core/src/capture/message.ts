@@ -24,6 +24,8 @@ export const Status = {
 } as const;
 export type Status = (typeof Status)[keyof typeof Status];
 
+const EMPTY = new Uint8Array(0);
+
 /**
  * One WireGuard message of a capture. One object is reused for all; whoever keeps anything past the call copies it.
  */
@@ -43,6 +45,10 @@ export class Message {
   recordFlags = 0;
   fragmentIdentification = -1;
   fragmentField = -1;
+
+  /** the message itself, as it was on the wire: raw[rawOffset, rawOffset + present) */
+  raw: Uint8Array = EMPTY;
+  rawOffset = 0;
 
   /** 1–4, or 0 if it is none of the four */
   type = 0;
@@ -87,5 +93,3 @@ export class Message {
     return this.counterHi * 2 ** 32 + this.counterLo;
   }
 }
-
-const EMPTY = new Uint8Array(0);

@@ -20,6 +20,8 @@ export class SessionDirection {
   failed = 0;
   /** the newest authenticated counter as a number (exact up to 2^53), -1 before the first */
   newest = -1;
+  /** counters below the newest that were never seen: lost on the way, or not captured */
+  missing = 0;
   /** bytes of messages, and of the packets in them */
   bytes = 0;
   innerBytes = 0;
@@ -33,11 +35,6 @@ export class SessionDirection {
     readonly index: number,
     readonly cipher: TransportCipher | null,
   ) {}
-
-  /** Counters that were sent before the newest and never seen: lost on the way, or not captured. */
-  get missing(): number {
-    return Math.max(0, this.newest + 1 - (this.decrypted - this.replays));
-  }
 }
 
 /** A pair of transport keys between two peers. */
@@ -139,7 +136,10 @@ export class SessionTable {
       ) {
         const number = hi * 2 ** 32 + lo;
         if (!direction.window.accept(hi, lo)) return Opened.replayed;
-        if (number > direction.newest) direction.newest = number;
+        if (number > direction.newest) {
+          direction.missing += number - direction.newest - 1;
+          direction.newest = number;
+        } else direction.missing--;
         return Opened.ok;
       }
     }

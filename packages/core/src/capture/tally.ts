@@ -2,10 +2,11 @@ import type { Closing, Side, TcpConnection } from './connection.js';
 import type { DecodeSink, Moment, Notice } from './events.js';
 import { Origins } from './origins.js';
 import type { Party } from './keyring.js';
-import { Message, Status } from './message.js';
+import { Status, type Message } from './message.js';
 import type { CaptureInterface } from './packet.js';
 import type { GapReason } from './reassembly.js';
 import type { SkipReason } from './recordstream.js';
+import type { SessionDirection } from './session.js';
 import { Throughput } from './throughput.js';
 
 /** Connections whose details are kept for the summary; the totals count all. */
@@ -66,7 +67,7 @@ export class PeerDirectionTally {
   innerBytes = 0;
   replays = 0;
   failed = 0;
-  /** counters that were sent and never seen, over all sessions that are finished */
+  /** counters that were used and never seen */
   missingCounters = 0;
   readonly throughput = new Throughput();
 }
@@ -86,6 +87,10 @@ export class PairTally {
 
 /** Counts everything, for the summary. */
 export class Tally implements DecodeSink {
+  packets = 0;
+  /** of the first packet, s since the Unix epoch; and how long the capture is, s */
+  firstTime = 0;
+  seconds = 0;
   records = 0;
   readonly types = [0, 0, 0, 0, 0];
   keepalives = 0;
@@ -110,6 +115,8 @@ export class Tally implements DecodeSink {
   /** notices that say that the capture itself is at fault */
   errors = 0;
   readonly #open = new Map<TcpConnection, ConnectionTally>();
+  /** how much of each session's missing counters has been taken into account */
+  readonly #missing = new WeakMap<SessionDirection, number>();
   readonly #origins: Origins;
 
   /** @param addresses that belong to the tunnel for certain @param listenPorts likewise */
@@ -127,6 +134,20 @@ export class Tally implements DecodeSink {
     return this.#origins.count().other;
   }
 
+  began(at: Moment): void {
+    this.firstTime = at.seconds + at.nanoseconds / 1e9;
+  }
+
+  ended(at: Moment, packets: number): void {
+    this.packets = packets;
+    if (packets > 0) this.seconds = Math.max(0, at.seconds + at.nanoseconds / 1e9 - this.firstTime);
+  }
+
+  /** What a connection that is not finished has carried so far. */
+  of(connection: TcpConnection): ConnectionTally {
+    return this.#open.get(connection)!;
+  }
+
   interface(_description: CaptureInterface): void {}
 
   message(m: Message): void {
@@ -140,7 +161,7 @@ export class Tally implements DecodeSink {
       this.#origins.sawUdp = true;
     }
     if (m.type === 4) this.#data(m);
-    else if (m.handshake?.session != null) this.#handshake(m);
+    else if (m.handshake !== null && m.handshake.session !== null) this.#handshake(m);
   }
 
   connectionOpened(connection: TcpConnection): void {
@@ -216,6 +237,10 @@ export class Tally implements DecodeSink {
     direction.messageBytes += m.length;
     direction.innerBytes += m.innerLength;
     direction.throughput.add(m.time, m.length);
+    if (!opened) return;
+    const { missing } = m.direction;
+    direction.missingCounters += missing - (this.#missing.get(m.direction) ?? 0);
+    this.#missing.set(m.direction, missing);
   }
 
   #handshake(m: Message): void {
@@ -229,7 +254,7 @@ export class Tally implements DecodeSink {
     pair.handshakes.push({
       frame: m.frame,
       time: m.time,
-      roundTrip: m.time - info.answers!.time,
+      roundTrip: info.answers!.roundTrip,
       rekey: info.rekey,
       verified: info.verdict === 'verified',
       initiator: pair.peers[0] === initiator ? 0 : 1,
