@@ -230,7 +230,7 @@ export class Device {
   #settle(): void {
     for (const peer of this.#touched) {
       peer.isTouched = false;
-      this.#deadlines.set(peer, this.peers.get(keyText(peer.publicKey)) === peer ? peer.next() : Infinity);
+      this.#deadlines.set(peer, peer.isRemoved ? Infinity : peer.next());
     }
     this.#touched.length = 0;
   }
@@ -282,6 +282,7 @@ export class Device {
     this.peers.delete(keyText(peer.publicKey));
     this.allowedIps.removeAll(peer);
     this.#deadlines.remove(peer);
+    peer.isRemoved = true;
     peer.close();
   }
 

@@ -46,6 +46,7 @@ export class Peer implements Scheduled, LinksOwner {
   heapIndex = -1;
   /** whether the device has yet to look at this peer's deadlines again */
   isTouched = false;
+  isRemoved = false;
 
   readonly timers: PeerTimers;
   readonly links: Links;
