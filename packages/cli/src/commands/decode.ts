@@ -5,6 +5,7 @@ import { Decoder, type DecodeOptions } from '../decode/decode.js';
 import { readCapture } from '../decode/input.js';
 import { loadKeys } from '../decode/keys.js';
 import { CaptureOutput, LineOutput } from '../decode/output.js';
+import { fastestProvider } from '../decode/provider.js';
 import { withStalls } from '../decode/stall.js';
 import { report } from '../report.js';
 
@@ -85,6 +86,7 @@ The exit code is 1 when the capture is damaged or cut off; what could be read of
       summary: flags.summary,
       all: flags.all,
       paint: process.stdout.isTTY && process.env['NO_COLOR'] === undefined ? coloured : plain,
+      provider: await fastestProvider(),
       application: `wirestream ${this.config.version}`,
       line: out.line,
       ...(flags['write-inner'] === undefined ? {} : { inner: innerOutput(flags['write-inner'], open) }),

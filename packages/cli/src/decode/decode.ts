@@ -10,8 +10,8 @@ import { InnerWriter, UdpWriter } from '@wirestream/core/capture/rewrite';
 import { Story } from '@wirestream/core/capture/story';
 import { Tally } from '@wirestream/core/capture/tally';
 import { isWirestreamError, WirestreamError } from '@wirestream/core/device/errors';
-import { nativeCrypto } from '@wirestream/core/noise/native';
 import { named } from './errors.js';
+import type { Provider } from './provider.js';
 
 export interface DecodeOptions {
   /** what to call the capture in messages */
@@ -24,6 +24,7 @@ export interface DecodeOptions {
   /** one line for each message */
   readonly all: boolean;
   readonly paint: Paint;
+  readonly provider: Provider;
   /** name and version, for captures that are written */
   readonly application: string;
   /** takes one line of the result, without its end */
@@ -53,7 +54,7 @@ export class Decoder {
   readonly #reader: CaptureReader;
 
   constructor(private readonly options: DecodeOptions) {
-    const ring = new KeyRing(nativeCrypto);
+    const ring = new KeyRing(options.provider.crypto);
     for (const known of options.keys) ring.add(known);
     const ports = options.keys.flatMap(({ listenPorts }) => listenPorts);
     const addresses = options.keys.flatMap((known) => known.addresses);
@@ -66,7 +67,7 @@ export class Decoder {
     const told = options.summary ? [] : [this.#json];
     const sinks = [this.#story, ...told, this.#inner, this.#udp, this.#tally].filter((sink) => sink !== null);
     const sink: DecodeSink = sinks.length === 1 ? this.#tally : new SinkList(sinks);
-    this.#dissector = new Dissector({ crypto: nativeCrypto, ring, sink, listenPorts: ports });
+    this.#dissector = new Dissector({ ...options.provider, ring, sink, listenPorts: ports });
     this.#reader = new CaptureReader(this.#dissector);
   }
 

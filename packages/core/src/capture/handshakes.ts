@@ -44,6 +44,8 @@ export interface HandshakeInfo {
   readonly repeated: boolean;
   /** of a response or cookie reply: the message that it answers */
   readonly answers: Answered | null;
+  /** of an initiation and the response to it: how many initiations came before, which is what Wireshark numbers sessions by (wg.stream) */
+  readonly stream: number;
   /** of a response that completes a handshake */
   readonly session: Session | null;
   /** the two had a session before */
@@ -79,6 +81,7 @@ export class HandshakeTable {
   readonly #initiations = new Map<number, Initiation[]>();
   readonly #cookieable = new Map<number, Cookieable>();
   readonly #order: number[] = [];
+  #count = 0;
   readonly #pairs = new Set<string>();
 
   constructor(
@@ -88,11 +91,12 @@ export class HandshakeTable {
   ) {}
 
   initiation(bytes: Uint8Array, offset: number, at: Moment): HandshakeInfo {
+    const stream = this.#count++;
     const index = senderIndex(bytes, offset);
     const ephemeral = bytes.slice(offset + INITIATION_EPHEMERAL, offset + INITIATION_EPHEMERAL + 32);
     const list = this.#initiations.get(index) ?? [];
     const before = list.find((entry) => equalBytes(entry.ephemeral, 0, ephemeral, 0, 32));
-    if (before !== undefined) return { ...before.info, repeated: true };
+    if (before !== undefined) return { ...before.info, stream, repeated: true };
 
     const receiver = this.ring.addressee(bytes, offset, offset + INITIATION_MAC1);
     const keys: TranscriptKeys = {
@@ -115,6 +119,7 @@ export class HandshakeTable {
       tai64n: read.tai64n,
       repeated: false,
       answers: null,
+      stream,
       session: null,
       rekey: false,
     };
@@ -136,6 +141,7 @@ export class HandshakeTable {
       receiver: null,
       tai64n: null,
       repeated: false,
+      stream: -1,
       session: null,
       rekey: false,
     };
@@ -149,6 +155,7 @@ export class HandshakeTable {
         sender: info.receiver,
         receiver: info.sender,
         answers: answered(initiation.at, at),
+        stream: info.stream,
       };
       if (initiation.responses.some((seen) => equalBytes(seen, 0, ephemeral, 0, 32))) {
         return { ...answer, verdict: 'unknown', repeated: true };
@@ -159,7 +166,13 @@ export class HandshakeTable {
         continue;
       }
       initiation.responses.push(ephemeral);
-      const session = this.sessions.add(info.sender, info.receiver, [initiation.read.senderIndex, sender], keys);
+      const session = this.sessions.add(
+        info.stream,
+        info.sender,
+        info.receiver,
+        [initiation.read.senderIndex, sender],
+        keys,
+      );
       return { ...answer, verdict, session, rekey: this.#isRekey(info.sender, info.receiver) };
     }
     return failed ?? { ...base, verdict: 'unknown', answers: null };
@@ -185,6 +198,7 @@ export class HandshakeTable {
       tai64n: null,
       repeated: false,
       answers: before === null ? null : answered(before.at, at),
+      stream: -1,
       session: null,
       rekey: false,
     };

@@ -240,7 +240,7 @@ function wireshark(m: Message): Json {
   }
   if (info.answers !== null) out['response_to'] = info.answers.frame;
   if (info.repeated) out['repeated'] = true;
-  if (info.session !== null) out['stream'] = info.session.id;
+  if (info.stream >= 0) out['stream'] = info.stream;
   return out;
 }
 

@@ -8,6 +8,7 @@ import { PcapngWriter } from './pcapngwriter.js';
 import type { SkipReason } from './recordstream.js';
 import type { GapReason } from './reassembly.js';
 import { representAsUdp } from './represent.js';
+import { count } from './words.js';
 
 /** What of a sink a writer of captures does not need. */
 abstract class Writer implements DecodeSink {
@@ -132,11 +133,15 @@ export class UdpWriter extends Writer {
 
   override skipped(connection: TcpConnection, side: Side, position: number, length: number, why: SkipReason): void {
     const what = why === 'garbage' ? 'resync' : 'searched';
-    this.#remark(connection, side, `${what}: ${length} bytes passed over at stream offset ${position}`);
+    this.#remark(connection, side, `${what}: ${count(length, 'byte')} passed over at stream offset ${position}`);
   }
 
   override gap(connection: TcpConnection, side: Side, position: number, length: number): void {
-    this.#remark(connection, side, `gap: ${length} bytes missing from the capture at stream offset ${position}`);
+    this.#remark(
+      connection,
+      side,
+      `gap: ${count(length, 'byte')} missing from the capture at stream offset ${position}`,
+    );
   }
 
   /** A few are enough: a stream that carries no records may have any number of gaps. */

@@ -41,7 +41,7 @@ export class SessionDirection {
 export class Session {
   readonly directions: readonly [SessionDirection, SessionDirection];
 
-  /** @param id counted from 0 (wg.stream) */
+  /** @param id number of its initiation, counted from 0 (wg.stream) */
   constructor(
     readonly id: number,
     readonly initiator: Party | null,
@@ -80,7 +80,6 @@ export class SessionTable {
   /** of the message that `open` was last given: its direction, if the index is known */
   direction: SessionDirection | null = null;
   readonly all: Session[] = [];
-  #count = 0;
   readonly #byIndex = new Map<number, SessionDirection[]>();
 
   constructor(private readonly crypto: Crypto) {}
@@ -92,6 +91,7 @@ export class SessionTable {
 
   /** @param keys null when they could not be derived; wiped here */
   add(
+    id: number,
     initiator: Party | null,
     responder: Party | null,
     indices: readonly [number, number],
@@ -102,7 +102,7 @@ export class SessionTable {
         ? null
         : ([this.crypto.cipher(keys.initiatorToResponder), this.crypto.cipher(keys.responderToInitiator)] as const);
     wipe(keys?.initiatorToResponder, keys?.responderToInitiator);
-    const session = new Session(this.#count++, initiator, responder, indices[0], indices[1], ciphers);
+    const session = new Session(id, initiator, responder, indices[0], indices[1], ciphers);
     this.all.push(session);
     for (const direction of session.directions) {
       const list = this.#byIndex.get(direction.index);

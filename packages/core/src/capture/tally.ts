@@ -117,6 +117,8 @@ export class Tally implements DecodeSink {
   readonly #open = new Map<TcpConnection, ConnectionTally>();
   /** how much of each session's missing counters has been taken into account */
   readonly #missing = new WeakMap<SessionDirection, number>();
+  #lastFrom: SessionDirection | null = null;
+  #lastSender: PeerDirectionTally | null = null;
   readonly #origins: Origins;
 
   /** @param addresses that belong to the tunnel for certain @param listenPorts likewise */
@@ -224,10 +226,8 @@ export class Tally implements DecodeSink {
       this.undecryptedBy.set(m.status, (this.undecryptedBy.get(m.status) ?? 0) + 1);
     }
     if (m.direction === null) return;
-    const { session, from } = m.direction;
-    const pair = this.#pair(session.initiator, session.responder);
-    if (pair === null) return;
-    const direction = pair.directions[pair.peers[0] === session.initiator ? from : from === 0 ? 1 : 0];
+    const direction = this.#sender(m.direction);
+    if (direction === null) return;
     direction.data++;
     if (m.isKeepalive) direction.keepalives++;
     if (opened) direction.decrypted++;
@@ -259,6 +259,16 @@ export class Tally implements DecodeSink {
       verified: info.verdict === 'verified',
       initiator: pair.peers[0] === initiator ? 0 : 1,
     });
+  }
+
+  /** Where to count what comes in one direction of a session; the last answer is kept, for it is mostly the next one. */
+  #sender(from: SessionDirection): PeerDirectionTally | null {
+    if (this.#lastFrom === from) return this.#lastSender;
+    const { initiator, responder } = from.session;
+    const pair = this.#pair(initiator, responder);
+    this.#lastFrom = from;
+    this.#lastSender = pair?.directions[pair.peers[0] === initiator ? from.from : from.from === 0 ? 1 : 0] ?? null;
+    return this.#lastSender;
   }
 
   #pair(a: Party | null, b: Party | null): PairTally | null {
