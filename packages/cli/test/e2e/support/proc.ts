@@ -1,0 +1,39 @@
+import { existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs';
+
+/** A process, seen through /proc (proc(5)). */
+export function isAlive(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return !/\) [ZX] /.test(stat);
+  } catch {
+    return false;
+  }
+}
+
+/** What its open descriptors refer to, sorted. */
+export function descriptors(pid: number): string[] {
+  const targets: string[] = [];
+  for (const fd of readdirSync(`/proc/${pid}/fd`)) {
+    try {
+      targets.push(readlinkSync(`/proc/${pid}/fd/${fd}`).replace(/\d+/g, 'N'));
+    } catch {
+      // closed since
+    }
+  }
+  return targets.sort();
+}
+
+export function threads(pid: number): number {
+  return readdirSync(`/proc/${pid}/task`).length;
+}
+
+/** Resident memory, bytes. */
+export function memory(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'latin1');
+  return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)![1]) * 1024;
+}
+
+export function commandLine(pid: number): string {
+  const path = `/proc/${pid}/cmdline`;
+  return existsSync(path) ? readFileSync(path, 'utf8').split('\0').join(' ').trim() : '';
+}
