@@ -10,6 +10,7 @@ const SO_REUSEADDR = 2;
 const SO_ERROR = 4;
 const SO_SNDBUF = 7;
 const SO_RCVBUF = 8;
+const SO_LINGER = 13;
 const SO_MARK = 36;
 const SO_RCVBUFFORCE = 33;
 const SO_SNDBUFFORCE = 32;
@@ -54,6 +55,13 @@ export const notSentLowat = (fd: number, bytes: number): number => setOption(fd,
 /** Report the address (and interface) that each datagram was sent to. */
 export const packetInfo = (fd: number, family: 4 | 6): number =>
   family === 4 ? setOption(fd, IPPROTO_IP, IP_PKTINFO, 1) : setOption(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+
+/** Makes `close` send RST and forget what is in the socket's buffer (struct linger: on, 0 s). */
+export function resetOnClose(fd: number): number {
+  scratch.view.setInt32(0, 1, true);
+  scratch.view.setInt32(4, 0, true);
+  return checked(libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, scratch.at(0, 8), 8));
+}
 
 /** Buffer sizes, bytes: past the system's limit where privileges allow, else as far as it lets. */
 export function setBuffers(fd: number, receive: number, transmit: number): void {

@@ -1,5 +1,5 @@
 import koffi from 'koffi';
-import { execFile } from 'node:child_process';
+import { execFile, type ChildProcess } from 'node:child_process';
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { nativeSlab } from '../../src/linux/nativeslab.js';
@@ -33,18 +33,70 @@ export const noTun: string | null =
 
 export const run = promisify(execFile);
 
-/**
- * Runs `body` with this thread, and the processes it starts, in a network namespace of its own that is gone afterwards. Node's
- * sockets and ours are made on this thread, so they are in it too.
- */
+/** The namespace that the tests began in. */
+let home = -1;
+
+/** Moves this thread, and with it the processes that it starts and the sockets that it makes, into a namespace; null: back home. */
+export function enterNamespace(fd: number | null): void {
+  if (fd === null && home < 0) return;
+  if (setns(fd ?? home, CLONE_NEWNET) !== 0) throw new Error('setns failed');
+}
+
+/** A network namespace that exists as long as its descriptor is open, or something of it is. */
+export class Namespace {
+  constructor(readonly fd: number) {}
+
+  enter(): void {
+    enterNamespace(this.fd);
+  }
+
+  /** For ip(8), which opens it again. */
+  get path(): string {
+    return `/proc/${process.pid}/fd/${this.fd}`;
+  }
+
+  /** Runs a function in it, up to its end; what else runs on this thread meanwhile has to enter its own. */
+  async inside<T>(body: () => Promise<T>): Promise<T> {
+    this.enter();
+    try {
+      return await body();
+    } finally {
+      enterNamespace(null);
+    }
+  }
+
+  /** Starts a program in it. */
+  run(file: string, ...args: string[]): Promise<{ stdout: string; stderr: string }> & { child: ChildProcess } {
+    this.enter();
+    const promise = run(file, args, { env: process.env });
+    enterNamespace(null);
+    return promise as never;
+  }
+
+  ip(...args: string[]): Promise<unknown> {
+    return this.run('ip', ...args);
+  }
+
+  close(): void {
+    closeSync(this.fd);
+  }
+}
+
+export async function newNamespace(): Promise<Namespace> {
+  if (home < 0) home = openSync('/proc/thread-self/ns/net', 'r');
+  if (unshare(CLONE_NEWNET) !== 0) throw new Error('unshare failed');
+  const space = new Namespace(openSync('/proc/thread-self/ns/net', 'r'));
+  enterNamespace(null);
+  await space.ip('link', 'set', 'lo', 'up');
+  return space;
+}
+
+/** Runs `body` in a namespace of its own that is gone afterwards. */
 export async function inNamespace(body: () => Promise<void>): Promise<void> {
-  const home = openSync('/proc/thread-self/ns/net', 'r');
+  const space = await newNamespace();
   try {
-    if (unshare(CLONE_NEWNET) !== 0) throw new Error('unshare failed');
-    await run('ip', ['link', 'set', 'lo', 'up']);
-    await body();
+    await space.inside(body);
   } finally {
-    if (setns(home, CLONE_NEWNET) !== 0) throw new Error('cannot go back to the first namespace');
-    closeSync(home);
+    space.close();
   }
 }

@@ -25,7 +25,7 @@ import {
 /** Largest IP packet, bytes: its length field has 16 bits. */
 const PACKET_MAX = 65535;
 /** Most packets in one super-packet: 64 KiB of segments of the smallest MSS that anyone uses (536, RFC 9293 §3.7.1) are 122. */
-const PIECES_MAX = 128;
+export const PIECES_MAX = 128;
 /** How many of the latest groups a packet is compared with; flows that are busy at the same time in one batch are few. */
 const SEARCH_MAX = 16;
 

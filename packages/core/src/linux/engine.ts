@@ -1,0 +1,274 @@
+import { randomFillSync } from 'node:crypto';
+import type { Endpoint } from '../address/endpoint.js';
+import { configure } from '../device/configure.js';
+import { Device } from '../device/device.js';
+import type { Driver } from '../device/driver.js';
+import type { DeviceSettings } from '../device/settings.js';
+import type { DeviceSnapshot } from '../device/snapshot.js';
+import type { Crypto } from '../noise/crypto.js';
+import type { Connection } from '../stream/connection.js';
+import { Epoll, EPOLLIN } from './epoll.js';
+import { EAGAIN } from './errno.js';
+import { drainEventFd, openEventFd } from './eventfd.js';
+import { Listeners } from './listeners.js';
+import { nativeSlabPool } from './nativeslab.js';
+import { PathWatch } from './pathwatch.js';
+import { close } from './syscalls.js';
+import { TcpSockets } from './tcpsockets.js';
+import { tunGone, type Tun } from './tun.js';
+import { TunInput } from './tuninput.js';
+import { TunOutput } from './tunoutput.js';
+import { UdpSockets } from './udpsockets.js';
+
+/**
+ * The Linux driver: an epoll loop around the core.
+ *
+ * Theory of operation. One thread owns everything here: the TUN, the sockets, the device. A turn waits for events until the device's next
+ * wake, hands each event to the device with the time at which the wait ended, and then writes what they led to: opened packets to
+ * the TUN, records to the connections, datagrams to the UDP sockets. All descriptors are level-triggered and every reader has a
+ * budget, so no source of events can keep the others from their turn.
+ *
+ * What goes out during a long read from the TUN is written as soon as there is a socket's worth of it, so that the network works while
+ * the next packets are sealed.
+ *
+ * Another thread that wants something signals `wakeFd`; what it wants is for the caller's `onWake` to find out.
+ */
+
+/** What a descriptor in epoll belongs to. Connections have tokens from FIRST_CONNECTION on, never used twice. */
+const enum Token {
+  tun = 1,
+  wake = 2,
+  paths = 3,
+  tcp4 = 4,
+  tcp6 = 5,
+  udp4 = 6,
+  udp6 = 7,
+}
+const FIRST_CONNECTION = 16;
+
+/** Bytes read from the TUN before everything else has its turn. */
+const TUN_BUDGET = 512 * 1024;
+/** Bytes read from the TUN before what they became is written. */
+const WRITE_AFTER = 64 * 1024;
+/** Each connection's send queue, bytes: room for its bound of waiting bytes and as much again while it is moved together. */
+const QUEUE_SLAB = 512 * 1024;
+/** Longest wait that epoll takes, ms. */
+const WAIT_MAX = 0x7fffffff;
+/** Random bytes drawn from the system at once. */
+const RANDOM_POOL = 4096;
+
+export interface EngineOptions {
+  readonly tun: Tun;
+  readonly crypto: Crypto;
+  /** of the inner interface, bytes */
+  readonly mtu: number;
+  /** called in the turn in which someone signalled `wakeFd` */
+  readonly onWake?: () => void;
+}
+
+export class Engine implements Driver {
+  readonly device: Device;
+  readonly slabs = nativeSlabPool(QUEUE_SLAB);
+  readonly inner: TunOutput;
+  readonly datagrams = new UdpSockets();
+  /** signalled by other threads */
+  readonly wakeFd: number;
+  /** the interface was deleted under us: nothing more can be done here */
+  tunGone = false;
+
+  readonly #tun: Tun;
+  readonly #onWake: () => void;
+  readonly #epoll = new Epoll();
+  readonly #input: TunInput;
+  readonly #tcp: TcpSockets;
+  readonly #listeners: Listeners;
+  readonly #paths: PathWatch;
+  readonly #random = new Uint8Array(RANDOM_POOL);
+  #randomUsed = RANDOM_POOL;
+  #stopped = false;
+
+  /** Takes over the TUN's descriptor. */
+  constructor({ tun, crypto, mtu, onWake }: EngineOptions) {
+    this.#tun = tun;
+    this.#onWake = onWake ?? (() => undefined);
+    this.inner = new TunOutput(tun);
+    this.device = new Device(this, crypto, { mtu });
+    this.#input = new TunInput(tun);
+    this.#tcp = new TcpSockets(this.#epoll, this.device, FIRST_CONNECTION);
+    this.#listeners = new Listeners(this.#epoll, {
+      tcp4: Token.tcp4,
+      tcp6: Token.tcp6,
+      udp4: Token.udp4,
+      udp6: Token.udp6,
+    });
+    this.#paths = new PathWatch(this.device, this.#tcp);
+    this.wakeFd = openEventFd();
+    this.#epoll.add(this.#tun.fd, EPOLLIN, Token.tun);
+    this.#epoll.add(this.wakeFd, EPOLLIN, Token.wake);
+    if (this.#paths.fd >= 0) this.#epoll.add(this.#paths.fd, EPOLLIN, Token.paths);
+  }
+
+  /**
+   * Applies a change: first what may fail (ports, mark), then the device's settings. Also the first one, which opens the sockets.
+   * @throws WirestreamError with nothing changed
+   */
+  configure(settings: DeviceSettings): void {
+    const now = performance.now();
+    const { device } = this;
+    const opened = this.#listeners.apply({
+      port: settings.listenPort ?? device.listenPort,
+      mark: settings.fwmark ?? device.fwmark,
+      tcp: this.#listeners.hasTcp || wantsTcp(settings),
+    });
+    device.listenPort = opened.port;
+    device.fwmark = opened.mark;
+    this.datagrams.use(opened.udp4, opened.udp6);
+    this.#tcp.setMark(opened.mark);
+    configure(device, now, settings);
+    this.#finish(now);
+  }
+
+  snapshot(): DeviceSnapshot {
+    return this.device.snapshot(performance.now());
+  }
+
+  /**
+   * One turn: waits for events, at most until the next deadline, and acts on them.
+   * @param waitMs the longest wait; 0 takes what is there
+   */
+  turn(waitMs = WAIT_MAX): void {
+    const ready = this.#epoll.wait(this.#timeout(waitMs));
+    const now = performance.now();
+    for (let i = 0; i < ready; i++) this.#event(now, this.#epoll.token(i), this.#epoll.events(i));
+    this.#tcp.settle(now);
+    this.#listeners.resume(now);
+    this.#paths.check(now);
+    if (this.device.nextWakeAt() <= now) this.device.wake(now);
+    this.#finish(now);
+  }
+
+  /** Closes everything. Keys are wiped, no descriptor is left, and with the TUN go the interface, its addresses and its routes. */
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.device.close();
+    this.#tcp.closeAll();
+    this.#listeners.close();
+    this.#paths.close();
+    close(this.#tun.fd);
+    close(this.wakeFd);
+    this.#epoll.close();
+    this.slabs.clear();
+  }
+
+  // ---- Driver
+
+  random(out: Uint8Array): void {
+    if (out.length > RANDOM_POOL) {
+      randomFillSync(out);
+      return;
+    }
+    if (this.#randomUsed + out.length > RANDOM_POOL) {
+      randomFillSync(this.#random);
+      this.#randomUsed = 0;
+    }
+    // What was handed out is wiped here: it may become a key.
+    for (let i = 0; i < out.length; i++) {
+      out[i] = this.#random[this.#randomUsed]!;
+      this.#random[this.#randomUsed++] = 0;
+    }
+  }
+
+  wallTime(): number {
+    return Date.now();
+  }
+
+  dial(connection: Connection, remote: Endpoint): void {
+    this.#tcp.dial(connection, remote);
+  }
+
+  flush(connection: Connection): void {
+    this.#tcp.flush(connection);
+  }
+
+  shutdown(connection: Connection): void {
+    this.#tcp.shutdown(connection);
+  }
+
+  close(connection: Connection, abort: boolean): void {
+    this.#tcp.close(connection, abort);
+  }
+
+  // ---- the loop
+
+  #timeout(most: number): number {
+    if (this.#tcp.hasNews) return 0;
+    const at = Math.min(this.device.nextWakeAt(), this.#listeners.resumesAt, this.#paths.checksAt);
+    // Rounded up: a wait that ends early would find nothing due and spin.
+    return Math.min(Math.max(Math.ceil(at - performance.now()), 0), most);
+  }
+
+  #event(now: number, token: number, events: number): void {
+    switch (token) {
+      case Token.tun:
+        this.#readTun(now);
+        break;
+      case Token.wake:
+        drainEventFd(this.wakeFd);
+        this.#onWake();
+        break;
+      case Token.paths:
+        this.#paths.noticed(now);
+        break;
+      case Token.tcp4:
+        this.#accept(now, this.#listeners.tcp4);
+        break;
+      case Token.tcp6:
+        this.#accept(now, this.#listeners.tcp6);
+        break;
+      case Token.udp4:
+        this.datagrams.receive(now, this.#listeners.udp4, this.device);
+        break;
+      case Token.udp6:
+        this.datagrams.receive(now, this.#listeners.udp6, this.device);
+        break;
+      default:
+        this.#tcp.event(now, token, events);
+    }
+  }
+
+  #readTun(now: number): void {
+    let sinceWrite = 0;
+    for (let total = 0; total < TUN_BUDGET;) {
+      const n = this.#input.read(now, this.device);
+      if (n < 0) {
+        if (n !== -EAGAIN && tunGone(n)) this.tunGone = true;
+        return;
+      }
+      total += n;
+      sinceWrite += n;
+      if (sinceWrite >= WRITE_AFTER) {
+        this.#tcp.writeAll(now);
+        sinceWrite = 0;
+      }
+    }
+  }
+
+  #accept(now: number, listener: number): void {
+    if (this.#tcp.accept(now, listener)) this.#listeners.recovered();
+    else this.#listeners.pause(now);
+  }
+
+  /** Writes what the events of a turn led to. */
+  #finish(now: number): void {
+    this.inner.flush();
+    if (this.inner.gone) this.tunGone = true;
+    this.#tcp.writeAll(now);
+    this.datagrams.flush();
+  }
+}
+
+/** Whether after this change a peer may be carried over TCP. */
+function wantsTcp(settings: DeviceSettings): boolean {
+  return settings.transport === 'tcp' || settings.peers.some((peer) => peer.transport === 'tcp');
+}

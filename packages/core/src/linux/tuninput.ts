@@ -1,0 +1,57 @@
+import type { Device } from '../device/device.js';
+import { nativeSlab } from './nativeslab.js';
+import { Segmenter, SPILL } from './offload/segment.js';
+import { VIRTIO_HEADER } from './offload/virtio.js';
+import { read } from './syscalls.js';
+import type { Tun } from './tun.js';
+import type { Slab } from '../slab/slab.js';
+
+/** Largest IP packet, bytes. */
+const PACKET_MAX = 65_535;
+/** Where a read begins, so that the IP header behind the virtio-net header is at a multiple of 4. */
+const START = 2;
+
+/** Takes the packets that leave through the TUN; the device does. */
+export type PacketTaker = Pick<Device, 'packet'>;
+
+/** Reads from the TUN and cuts super-packets up, all in one slab that is used again for the next read. */
+export class TunInput {
+  /** packets handed on, and packets that the kernel's own header contradicted */
+  packets = 0;
+  malformed = 0;
+  readonly #slab = nativeSlab(START + VIRTIO_HEADER + PACKET_MAX + SPILL);
+  readonly #segmenter = new Segmenter();
+
+  /** @param refused is told of each packet that no peer took, while it still lies in the slab */
+  constructor(
+    private readonly tun: Tun,
+    private readonly refused: (slab: Slab, offset: number, length: number) => void = () => undefined,
+  ) {}
+
+  /**
+   * Reads once and hands what came to `taker`, packet by packet.
+   * @returns the bytes read, or the negative error number (-EAGAIN: nothing there)
+   */
+  read(now: number, taker: PacketTaker): number {
+    const slab = this.#slab;
+    if (!this.tun.vnetHeader) {
+      const n = read(this.tun.fd, slab, START + VIRTIO_HEADER, PACKET_MAX);
+      if (n > 0) this.#hand(now, taker, START + VIRTIO_HEADER, n);
+      return n;
+    }
+    const n = read(this.tun.fd, slab, START, VIRTIO_HEADER + PACKET_MAX);
+    if (n < 0) return n;
+    const segmenter = this.#segmenter;
+    if (!segmenter.begin(slab, START, n)) {
+      this.malformed++;
+      return n;
+    }
+    while (segmenter.next()) this.#hand(now, taker, segmenter.offset, segmenter.length);
+    return n;
+  }
+
+  #hand(now: number, taker: PacketTaker, offset: number, length: number): void {
+    this.packets++;
+    if (!taker.packet(now, this.#slab, offset, length)) this.refused(this.#slab, offset, length);
+  }
+}

@@ -1,0 +1,173 @@
+import type { Endpoint } from '../address/endpoint.js';
+import type { Slab } from '../slab/slab.js';
+import { AF_INET, AF_INET6, readSockaddr, SOCKADDR_IN, SOCKADDR_IN6, writeSockaddr } from './sockaddr.js';
+import { nativeSlab } from './nativeslab.js';
+
+/** 32-bit words of the longest socket address, and of the longest packet information (struct in6_pktinfo). */
+const NAME_WORDS = SOCKADDR_IN6 / 4;
+const INFO_WORDS = 5;
+
+/** linux/in.h, linux/in6.h, bits/socket.h */
+const IPPROTO_IP = 0;
+const IPPROTO_IPV6 = 41;
+const IP_PKTINFO = 8;
+const IPV6_PKTINFO = 50;
+/** struct cmsghdr: length (64 bits), level, type; data follow */
+const CMSG_HEADER = 16;
+/** CMSG_SPACE of struct in_pktinfo (12 bytes) and struct in6_pktinfo (20 bytes) */
+export const CONTROL_MAX = 40;
+
+/**
+ * A way to a peer over UDP: its address, and the local address that it last spoke to, which replies are to come from. The same
+ * endpoint reached at two local addresses is two routes, each with an Endpoint object of its own; so when the core learns an endpoint from an
+ * authentic message, it has learned the local address with it, and a forged message changes nothing.
+ */
+export class UdpRoute {
+  readonly #name = new Int32Array(NAME_WORDS);
+  readonly #info = new Int32Array(INFO_WORDS);
+  #hasInfo = false;
+
+  private constructor(readonly endpoint: Endpoint) {}
+
+  /** Of an endpoint that nothing was received from: the system chooses the local address. */
+  static to(endpoint: Endpoint): UdpRoute {
+    const route = new UdpRoute(endpoint);
+    writeSockaddr(scratch, 0, endpoint);
+    for (let i = 0; i < NAME_WORDS; i++) route.#name[i] = scratch.view.getInt32(4 * i, true);
+    return route;
+  }
+
+  /**
+   * Of a datagram that was received, with its sender's address at slab[name] and its control messages at slab[control].
+   * Null when the sender's address is of another family.
+   */
+  static from(slab: Slab, name: number, control: number, controlLength: number): UdpRoute | null {
+    const endpoint = readSockaddr(slab, name);
+    if (endpoint === null) return null;
+    const route = new UdpRoute(endpoint);
+    for (let i = 0; i < NAME_WORDS; i++) route.#name[i] = nameWord(slab, name, i);
+    const info = findInfo(slab, control, controlLength);
+    if (info >= 0) {
+      route.#hasInfo = true;
+      for (let i = 0; i < INFO_WORDS; i++) route.#info[i] = infoWord(slab, info, i);
+    }
+    return route;
+  }
+
+  get family(): 4 | 6 {
+    return this.endpoint.family;
+  }
+
+  /** Whether a datagram, found as for `from`, came the same way. */
+  matches(slab: Slab, name: number, control: number, controlLength: number): boolean {
+    for (let i = 0; i < NAME_WORDS; i++) if (this.#name[i] !== nameWord(slab, name, i)) return false;
+    const info = findInfo(slab, control, controlLength);
+    if (info >= 0 !== this.#hasInfo) return false;
+    if (info < 0) return true;
+    for (let i = 0; i < INFO_WORDS; i++) if (this.#info[i] !== infoWord(slab, info, i)) return false;
+    return true;
+  }
+
+  /** Lets the system choose the local address from now on. @returns whether it was bound to one */
+  forgetLocal(): boolean {
+    const had = this.#hasInfo;
+    this.#hasInfo = false;
+    return had;
+  }
+
+  /** Lays the socket address at slab[offset]. @returns its bytes */
+  writeName(slab: Slab, offset: number): number {
+    for (let i = 0; i < NAME_WORDS; i++) slab.view.setInt32(offset + 4 * i, this.#name[i]!, true);
+    return this.family === 4 ? SOCKADDR_IN : SOCKADDR_IN6;
+  }
+
+  /** Lays the control message that chooses the local address at slab[offset]. @returns its bytes, 0 when there is none */
+  writeControl(slab: Slab, offset: number): number {
+    if (!this.#hasInfo) return 0;
+    const { view } = slab;
+    const v4 = this.family === 4;
+    const data = v4 ? 12 : 20;
+    view.setInt32(offset, CMSG_HEADER + data, true);
+    view.setInt32(offset + 4, 0, true);
+    view.setInt32(offset + 8, v4 ? IPPROTO_IP : IPPROTO_IPV6, true);
+    view.setInt32(offset + 12, v4 ? IP_PKTINFO : IPV6_PKTINFO, true);
+    for (let i = 0; 4 * i < data; i++) view.setInt32(offset + CMSG_HEADER + 4 * i, this.#info[i]!, true);
+    // Room is counted in whole words of 8 bytes (CMSG_SPACE).
+    return v4 ? 32 : 40;
+  }
+}
+
+const scratch = nativeSlab(4096);
+
+/** A word of a socket address; what lies behind an IPv4 one is not looked at. */
+function nameWord(slab: Slab, name: number, i: number): number {
+  if (i >= 2 && slab.view.getUint16(name, true) === AF_INET) return 0;
+  // The flow label of an IPv6 address says nothing of where it is, and the scope means something for link-local ones only.
+  if (i === 1 && slab.view.getUint16(name, true) === AF_INET6) return 0;
+  return slab.view.getInt32(name + 4 * i, true);
+}
+
+/**
+ * A word of the packet information as it is to be sent back. IPv4: { interface, local address, header's destination }; the interface is left
+ * to the routing table and the local address (spec_dst) is taken. IPv6: { local address, interface }; the interface counts for link-local only.
+ */
+function infoWord(slab: Slab, info: number, i: number): number {
+  const { view } = slab;
+  if (view.getInt32(info - 4, true) === IP_PKTINFO) return i === 1 ? view.getInt32(info + 4, true) : 0;
+  if (i < 4) return view.getInt32(info + 4 * i, true);
+  const linkLocal = (view.getUint16(info, false) & 0xffc0) === 0xfe80;
+  return linkLocal ? view.getInt32(info + 16, true) : 0;
+}
+
+/** Where the packet information's data begin among the control messages; -1 when there is none. */
+function findInfo(slab: Slab, control: number, length: number): number {
+  const { view } = slab;
+  let at = control;
+  const end = control + length;
+  while (at + CMSG_HEADER <= end) {
+    const size = view.getUint32(at, true);
+    if (size < CMSG_HEADER || at + size > end) return -1;
+    const level = view.getInt32(at + 8, true);
+    const type = view.getInt32(at + 12, true);
+    if (level === IPPROTO_IP && type === IP_PKTINFO && size >= CMSG_HEADER + 12) return at + CMSG_HEADER;
+    if (level === IPPROTO_IPV6 && type === IPV6_PKTINFO && size >= CMSG_HEADER + 20) return at + CMSG_HEADER;
+    at += (size + 7) & ~7;
+  }
+  return -1;
+}
+
+/** Places in the table: peers that talk at the same time should mostly find each its own. */
+const SLOTS = 1024;
+
+/** Finds the route of a received datagram, and of an endpoint to send to, without allocating for those that are known. */
+export class UdpRoutes {
+  readonly #slots = new Array<UdpRoute | null>(SLOTS).fill(null);
+  readonly #byEndpoint = new WeakMap<Endpoint, UdpRoute>();
+
+  /** @see UdpRoute.from */
+  received(slab: Slab, name: number, control: number, controlLength: number): UdpRoute | null {
+    const slot = hash(slab, name);
+    const known = this.#slots[slot]!;
+    if (known !== null && known.matches(slab, name, control, controlLength)) return known;
+    const route = UdpRoute.from(slab, name, control, controlLength);
+    if (route === null) return null;
+    this.#slots[slot] = route;
+    this.#byEndpoint.set(route.endpoint, route);
+    return route;
+  }
+
+  to(endpoint: Endpoint): UdpRoute {
+    let route = this.#byEndpoint.get(endpoint);
+    if (route === undefined) {
+      route = UdpRoute.to(endpoint);
+      this.#byEndpoint.set(endpoint, route);
+    }
+    return route;
+  }
+}
+
+function hash(slab: Slab, name: number): number {
+  let h = 0;
+  for (let i = 0; i < NAME_WORDS; i++) h = Math.imul(h ^ nameWord(slab, name, i), 0x9e3779b1);
+  return (h >>> 16) & (SLOTS - 1);
+}
