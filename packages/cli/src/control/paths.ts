@@ -27,28 +27,34 @@ export const uapiSocket = (paths: RunPaths, name: string): string => join(paths.
 export const controlSocket = (paths: RunPaths, name: string): string => join(paths.runDir, `${name}.sock`);
 export const stateFile = (paths: RunPaths, name: string): string => join(paths.runDir, `${name}.json`);
 
+const OWN_DIR = 'run it as root, or set WIRESTREAM_RUN_DIR to a directory of your own';
+
 /**
  * Makes the directory of `path`, for its owner only, and makes sure that nobody else could have put it there or can
  * replace what is in it: anyone may create names in /tmp.
- * @throws WirestreamError unsafe-directory
+ * @throws WirestreamError no-directory, unsafe-directory
  */
 export function makePrivateDir(path: string): void {
   const dir = dirname(path);
-  mkdirSync(dirname(dir), { recursive: true });
+  const failed = (error: unknown) => {
+    const { code } = error as NodeJS.ErrnoException;
+    return new WirestreamError('no-directory', `${dir}: cannot be made: ${code}`, OWN_DIR);
+  };
+  try {
+    mkdirSync(dirname(dir), { recursive: true });
+  } catch (error) {
+    throw failed(error);
+  }
   try {
     mkdirSync(dir, { mode: 0o700 });
     // The umask takes bits away only; what is left of 0700 under an odd one must still let us in.
     chmodSync(dir, 0o700);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw failed(error);
   }
   const stat = lstatSync(dir);
   const uid = process.getuid?.() ?? stat.uid;
   if (!stat.isDirectory() || stat.uid !== uid || (stat.mode & 0o022) !== 0) {
-    throw new WirestreamError(
-      'unsafe-directory',
-      `${dir}: not a directory that only you can write to`,
-      'remove it, or set WIRESTREAM_RUN_DIR to a directory of your own',
-    );
+    throw new WirestreamError('unsafe-directory', `${dir}: not a directory that only you can write to`, OWN_DIR);
   }
 }

@@ -1,4 +1,4 @@
-import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
+import { chmodSync, linkSync, lstatSync, rmSync, unlinkSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { WirestreamError } from '@wirestream/core/device/errors';
 import { makePrivateDir } from './paths.js';
@@ -35,14 +35,14 @@ export async function open(path: string): Promise<Socket> {
 export class SocketServer {
   readonly #server: Server;
   readonly #clients = new Set<Socket>();
-  readonly #inode: number;
+  readonly #identity: string;
 
   private constructor(
     readonly path: string,
     server: Server,
   ) {
     this.#server = server;
-    this.#inode = lstatSync(path).ino;
+    this.#identity = identify(path)!;
     server.on('connection', (socket) => {
       this.#clients.add(socket);
       socket.on('close', () => this.#clients.delete(socket));
@@ -51,7 +51,7 @@ export class SocketServer {
 
   /**
    * Listens at `path` with mode 0600, in place of a stale socket if need be.
-   * @throws WirestreamError already-running; not-a-socket; unsafe-directory
+   * @throws WirestreamError already-running; not-a-socket; no-directory; unsafe-directory
    */
   static async listen(path: string, serve: (socket: Socket) => Promise<void>): Promise<SocketServer> {
     makePrivateDir(path);
@@ -64,28 +64,26 @@ export class SocketServer {
         () => socket.destroy(),
       );
     });
-    // The file must not be open to others even for a moment: bind() happens within listen().
-    const umask = process.umask(0o177);
+    // Made under another name and linked to its own when it is ready: of two that want the name one gets it, nobody finds it with
+    // another mode, and libuv, which removes on close the name that was bound, does not remove somebody else's file.
+    const made = `${path}.${process.pid}`;
+    rmSync(made, { force: true });
     try {
-      server.listen(path);
+      await bind(server, made);
+      chmodSync(made, 0o600);
+      linkSync(made, path);
+    } catch (error) {
+      server.close();
+      throw (error as NodeJS.ErrnoException).code === 'EEXIST' ? inUse(path) : error;
     } finally {
-      process.umask(umask);
+      rmSync(made, { force: true });
     }
-    await new Promise<void>((resolve, reject) => {
-      server.once('listening', resolve);
-      server.once('error', reject);
-    });
-    chmodSync(path, 0o600);
     return new SocketServer(path, server);
   }
 
   /** Whether the file is still there. Somebody who removes it wants the tunnel to end. */
   get present(): boolean {
-    try {
-      return lstatSync(this.path).ino === this.#inode;
-    } catch {
-      return false;
-    }
+    return identify(this.path) === this.#identity;
   }
 
   /** @param linger let clients read what has been written to them; else they are cut off */
@@ -93,11 +91,27 @@ export class SocketServer {
     if (this.present) unlinkSync(this.path);
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     for (const socket of this.#clients) {
-      if (linger) socket.end();
+      if (linger) socket.end(() => socket.destroy());
       else socket.destroy();
     }
     await closed;
   }
+}
+
+async function bind(server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(path, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+/** What tells a file from a later one of the same name and, since they are used again, the same inode. */
+function identify(path: string): string | null {
+  const stat = lstatSync(path, { throwIfNoEntry: false, bigint: true });
+  return stat === undefined ? null : `${stat.ino} ${stat.mtimeNs}`;
 }
 
 async function clear(path: string): Promise<void> {
@@ -106,12 +120,14 @@ async function clear(path: string): Promise<void> {
   if (!stat.isSocket()) {
     throw new WirestreamError('not-a-socket', `${path}: is in the way`, 'it is not a socket; remove it');
   }
-  if ((await probeSocket(path)) === 'live') {
-    throw new WirestreamError(
-      'already-running',
-      `${path}: somebody is serving it already`,
-      'take that tunnel down first',
-    );
-  }
+  if ((await probeSocket(path)) === 'live') throw inUse(path);
   unlinkSync(path);
+}
+
+function inUse(path: string): WirestreamError {
+  return new WirestreamError(
+    'already-running',
+    `${path}: somebody is serving it already`,
+    'take that tunnel down first',
+  );
 }

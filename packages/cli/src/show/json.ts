@@ -51,6 +51,9 @@ function peerToJson(peer: PeerSnapshot, shown: ShownDevice): Record<string, unkn
 function connectionToJson(connection: ConnectionSnapshot, shown: ShownDevice): Record<string, unknown> {
   return {
     ...connection,
+    ageMs: Math.round(connection.ageMs),
+    lastHandshakeAgeMs: connection.lastHandshakeAgeMs === null ? null : Math.round(connection.lastHandshakeAgeMs),
+    oldestQueuedMs: Math.round(connection.oldestQueuedMs),
     local: connection.local && showEndpoint(connection.local, shown),
     remote: showEndpoint(connection.remote, shown),
   };
