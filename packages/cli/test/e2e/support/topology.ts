@@ -84,13 +84,18 @@ export async function natted(scope: Scope): Promise<Natted> {
  * Makes the router rewrite to that address from now on, other ports than before included; connections that it knew are
  * forgotten, as when a NAT has restarted.
  * @param ports the range of source ports to rewrite to
+ * @param zone a number not used before: what conntrack knows in other zones does not count
  */
-export async function snat(router: Namespace, address: string, ports = '20000-29999'): Promise<void> {
+export async function snat(router: Namespace, address: string, ports = '20000-29999', zone = 0): Promise<void> {
   await router.nft(
     [
       'add table ip wst',
       'delete table ip wst',
       'table ip wst {',
+      '  chain zone {',
+      '    type filter hook prerouting priority -300;',
+      `    ct zone set ${zone}`,
+      '  }',
       '  chain post {',
       '    type nat hook postrouting priority 100;',
       `    oifname "outside" meta l4proto { tcp, udp } snat to ${address}:${ports}`,
