@@ -9,7 +9,7 @@ import type { Crypto } from '../noise/crypto.js';
 import type { Connection } from '../stream/connection.js';
 import { Epoll, EPOLLIN } from './epoll.js';
 import { EAGAIN } from './errno.js';
-import { drainEventFd, openEventFd } from './eventfd.js';
+import { drainEventFd } from './eventfd.js';
 import { Listeners } from './listeners.js';
 import { nativeSlabPool } from './nativeslab.js';
 import { PathWatch } from './pathwatch.js';
@@ -31,7 +31,7 @@ import { UdpSockets } from './udpsockets.js';
  * What goes out during a long read from the TUN is written as soon as there is a socket's worth of it, so that the network works while
  * the next packets are sealed.
  *
- * Another thread that wants something signals `wakeFd`; what it wants is for the caller's `onWake` to find out.
+ * Another thread that wants something signals an eventfd; what it wants is for the caller to find out.
  */
 
 /** What a descriptor in epoll belongs to. Connections have tokens from FIRST_CONNECTION on, never used twice. */
@@ -62,8 +62,10 @@ export interface EngineOptions {
   readonly crypto: Crypto;
   /** of the inner interface, bytes */
   readonly mtu: number;
-  /** called in the turn in which someone signalled `wakeFd` */
-  readonly onWake?: () => void;
+  /** an eventfd that other threads signal, and what to do then; the descriptor stays the caller's */
+  readonly wake?: { readonly fd: number; readonly act: () => void };
+  /** takes lines of a Wireshark key log */
+  readonly keyLog?: (lines: string) => void;
 }
 
 export class Engine implements Driver {
@@ -71,13 +73,11 @@ export class Engine implements Driver {
   readonly slabs = nativeSlabPool(QUEUE_SLAB);
   readonly inner: TunOutput;
   readonly datagrams = new UdpSockets();
-  /** signalled by other threads */
-  readonly wakeFd: number;
   /** the interface was deleted under us: nothing more can be done here */
   tunGone = false;
 
   readonly #tun: Tun;
-  readonly #onWake: () => void;
+  readonly #wake: EngineOptions['wake'];
   readonly #epoll = new Epoll();
   readonly #input: TunInput;
   readonly #tcp: TcpSockets;
@@ -88,11 +88,11 @@ export class Engine implements Driver {
   #stopped = false;
 
   /** Takes over the TUN's descriptor. */
-  constructor({ tun, crypto, mtu, onWake }: EngineOptions) {
+  constructor({ tun, crypto, mtu, wake, keyLog }: EngineOptions) {
     this.#tun = tun;
-    this.#onWake = onWake ?? (() => undefined);
+    this.#wake = wake;
     this.inner = new TunOutput(tun);
-    this.device = new Device(this, crypto, { mtu });
+    this.device = new Device(this, crypto, { mtu, ...(keyLog === undefined ? {} : { keyLog }) });
     this.#input = new TunInput(tun);
     this.#tcp = new TcpSockets(this.#epoll, this.device, FIRST_CONNECTION);
     this.#listeners = new Listeners(this.#epoll, {
@@ -102,9 +102,8 @@ export class Engine implements Driver {
       udp6: Token.udp6,
     });
     this.#paths = new PathWatch(this.device, this.#tcp);
-    this.wakeFd = openEventFd();
     this.#epoll.add(this.#tun.fd, EPOLLIN, Token.tun);
-    this.#epoll.add(this.wakeFd, EPOLLIN, Token.wake);
+    if (wake !== undefined) this.#epoll.add(wake.fd, EPOLLIN, Token.wake);
     if (this.#paths.fd >= 0) this.#epoll.add(this.#paths.fd, EPOLLIN, Token.paths);
   }
 
@@ -156,7 +155,6 @@ export class Engine implements Driver {
     this.#listeners.close();
     this.#paths.close();
     close(this.#tun.fd);
-    close(this.wakeFd);
     this.#epoll.close();
     this.slabs.clear();
   }
@@ -214,8 +212,8 @@ export class Engine implements Driver {
         this.#readTun(now);
         break;
       case Token.wake:
-        drainEventFd(this.wakeFd);
-        this.#onWake();
+        drainEventFd(this.#wake!.fd);
+        this.#wake!.act();
         break;
       case Token.paths:
         this.#paths.noticed(now);
