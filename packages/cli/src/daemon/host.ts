@@ -9,6 +9,10 @@ export interface HostOptions {
   /** of the inner interface, bytes */
   readonly mtu: number;
   readonly settings: DeviceSettings;
+  /** whether to ask the kernel for TUN offload; yes when absent */
+  readonly offload?: boolean;
+  /** takes lines of a Wireshark key log; without it none are made */
+  readonly keyLog?: (lines: string) => void;
 }
 
 /**
@@ -46,5 +50,5 @@ export async function createHost(driver: DriverName): Promise<TunnelHost> {
       'use --driver portable',
     );
   }
-  throw new WirestreamError('no-driver', 'the linux driver is not there yet', 'use --driver portable');
+  return new (await import('./linuxhost.js')).LinuxHost();
 }

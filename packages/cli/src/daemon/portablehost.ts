@@ -19,6 +19,7 @@ export class PortableHost extends EventEmitter<{ fatal: [Error] }> implements Tu
       settings: options.settings,
       mtu: options.mtu,
       deliver: () => undefined,
+      ...(options.keyLog === undefined ? {} : { keyLog: options.keyLog }),
     });
     try {
       await driver.start();

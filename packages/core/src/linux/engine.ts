@@ -85,6 +85,7 @@ export class Engine implements Driver {
   readonly #paths: PathWatch;
   readonly #random = new Uint8Array(RANDOM_POOL);
   #randomUsed = RANDOM_POOL;
+  #tunWatched = true;
   #stopped = false;
 
   /** Takes over the TUN's descriptor. */
@@ -201,9 +202,11 @@ export class Engine implements Driver {
 
   #timeout(most: number): number {
     if (this.#tcp.hasNews) return 0;
-    const at = Math.min(this.device.nextWakeAt(), this.#listeners.resumesAt, this.#paths.checksAt);
+    const now = performance.now();
+    let at = Math.min(this.device.nextWakeAt(), this.#listeners.resumesAt, this.#paths.checksAt);
+    if (!this.#tunWatched) at = Math.min(at, this.#tcp.waitsUntil(now));
     // Rounded up: a wait that ends early would find nothing due and spin.
-    return Math.min(Math.max(Math.ceil(at - performance.now()), 0), most);
+    return Math.min(Math.max(Math.ceil(at - now), 0), most);
   }
 
   #event(now: number, token: number, events: number): void {
@@ -252,6 +255,13 @@ export class Engine implements Driver {
     }
   }
 
+  /** Whether epoll is to tell of packets in the TUN. While it is not, they wait there, and their senders notice. */
+  #watchTun(on: boolean): void {
+    if (on === this.#tunWatched) return;
+    this.#tunWatched = on;
+    this.#epoll.modify(this.#tun.fd, on ? EPOLLIN : 0, Token.tun);
+  }
+
   #accept(now: number, listener: number): void {
     if (this.#tcp.accept(now, listener)) this.#listeners.recovered();
     else this.#listeners.pause(now);
@@ -263,6 +273,7 @@ export class Engine implements Driver {
     if (this.inner.gone) this.tunGone = true;
     this.#tcp.writeAll(now);
     this.datagrams.flush();
+    if (!this.#tunWatched && this.#tcp.waitsUntil(now) === 0) this.#watchTun(true);
   }
 }
 

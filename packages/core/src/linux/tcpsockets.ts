@@ -15,6 +15,17 @@ const READ_SIZE = 256 * 1024;
 /** Most connections accepted before everything else has its turn. */
 const ACCEPTS = 32;
 
+/**
+ * A connection that holds so much, bytes, while its socket takes nothing, is waited for before more is read from the TUN. Half of what its
+ * queue may hold: the largest packet still fits in.
+ */
+const CONGESTED_BYTES = 160 * 1024;
+/**
+ * But not for longer than this, ms: on a fast path a socket takes more within a fraction of it, and where it does not, other peers must not
+ * wait; the queue's own bounds then decide what is dropped.
+ */
+const PATIENCE = 5;
+
 /** One connection's socket. */
 export class TcpSocket {
   /** what epoll watches for */
@@ -46,6 +57,9 @@ export class TcpSockets {
   /** dials that failed before they began: told in the next turn (see Driver) */
   readonly #failed: { connection: Connection; reason: CloseReason }[] = [];
   #mark = 0;
+  /** the socket that is waited for, and until when */
+  #congested: TcpSocket | null = null;
+  #congestedUntil = 0;
 
   /** @param firstToken tokens from here on are this object's */
   constructor(
@@ -66,6 +80,21 @@ export class TcpSockets {
   /** Whether someone waits for `writeAll`. */
   get wantsWriting(): boolean {
     return this.#flushes.length > 0;
+  }
+
+  /** Until when nothing more should be read from the TUN, ms; 0 when there is no reason to wait. */
+  waitsUntil(now: number): number {
+    const socket = this.#congested;
+    if (socket === null) return 0;
+    const { connection } = socket;
+    const waits =
+      connection.handle === socket &&
+      (socket.interest & EPOLLOUT) !== 0 &&
+      connection.outbox.queuedBytes >= CONGESTED_BYTES &&
+      now < this.#congestedUntil;
+    if (waits) return this.#congestedUntil;
+    this.#congested = null;
+    return 0;
   }
 
   // ---- what the core asks
@@ -238,6 +267,8 @@ export class TcpSockets {
   #write(now: number, socket: TcpSocket): void {
     const { connection } = socket;
     const { outbox } = connection;
+    // Whoever has just taken something will soon take more; whoever has not is not waited for again.
+    let progress = false;
     while (outbox.peek(now)) {
       const offered = outbox.runLength;
       const n = send(socket.fd, outbox.slab, outbox.runOffset, offered);
@@ -249,8 +280,13 @@ export class TcpSockets {
         // The queue has to know that the socket pushed back: from now on control overtakes data.
         this.device.written(now, connection, 0);
         this.#interest(socket, socket.interest | EPOLLOUT);
+        if (this.#congested === null && progress && outbox.queuedBytes >= CONGESTED_BYTES) {
+          this.#congested = socket;
+          this.#congestedUntil = now + PATIENCE;
+        }
         return;
       }
+      progress = true;
       this.device.written(now, connection, n);
       if (connection.handle !== socket) return;
     }
