@@ -47,6 +47,11 @@ export interface PortableOptions {
   readonly listenOn?: readonly string[];
   /** takes lines of a Wireshark key log */
   readonly keyLog?: (lines: string) => void;
+  /**
+   * Called at the end of each turn, before what was queued is written; may call `packet`.
+   * @returns when it wants to be called at the latest, ms; Infinity for never
+   */
+  readonly turn?: (now: number) => number;
 }
 
 export class PortableDriver implements Driver {
@@ -65,6 +70,7 @@ export class PortableDriver implements Driver {
   #timerAt = Infinity;
   #stopped = false;
   #entered = false;
+  #turnAt = 0;
 
   constructor(options: PortableOptions) {
     this.#options = options;
@@ -113,6 +119,16 @@ export class PortableDriver implements Driver {
       taken = this.device.packet(now, slab, offset, length);
     });
     return taken;
+  }
+
+  /** Makes what `event` does one turn: what it queues is written together. */
+  run(event: (now: number) => void): void {
+    this.#enter(event);
+  }
+
+  /** When the turn began that is running or ran last, ms. */
+  get turnAt(): number {
+    return this.#turnAt;
   }
 
   snapshot(): DeviceSnapshot {
@@ -238,6 +254,7 @@ export class PortableDriver implements Driver {
     const now = performance.now();
     if (this.#entered) return event(now);
     this.#entered = true;
+    this.#turnAt = now;
     try {
       event(now);
       this.#settle(now);
@@ -247,13 +264,14 @@ export class PortableDriver implements Driver {
   }
 
   #settle(now: number): void {
+    const turnAt = this.#options.turn?.(now) ?? Infinity;
     for (const connection of this.#flushes) {
       this.#flushes.delete(connection);
       connection.flushRequested = false;
       this.#write(now, connection);
     }
     for (const { bytes, to } of this.#outgoing.splice(0)) this.#listeners?.send(bytes, to);
-    this.#arm(now);
+    this.#arm(now, turnAt);
   }
 
   #write(now: number, connection: Connection): void {
@@ -267,8 +285,8 @@ export class PortableDriver implements Driver {
     }
   }
 
-  #arm(now: number): void {
-    const at = this.device.nextWakeAt();
+  #arm(now: number, turnAt: number): void {
+    const at = Math.min(this.device.nextWakeAt(), turnAt);
     if (at === this.#timerAt && this.#timer !== null) return;
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
