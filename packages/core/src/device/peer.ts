@@ -2,6 +2,7 @@ import type { Endpoint } from '../address/endpoint.js';
 import type { CookieJar } from '../cookie/jar.js';
 import { TRANSPORT_HEADER_LENGTH, TRANSPORT_OVERHEAD } from '../messages/constants.js';
 import { paddedLength, writeTransportHeader } from '../messages/write.js';
+import { compareBytes } from '../noise/bytes.js';
 import { KEEPALIVE_TIMEOUT, REJECT_AFTER_TIME, REKEY_AFTER_TIME, REKEY_TIMEOUT } from '../noise/constants.js';
 import type { Handshake } from '../noise/handshake.js';
 import type { Keypair } from '../noise/keypair.js';
@@ -35,8 +36,18 @@ import { HANDSHAKE_ATTEMPTS_MAX, PeerTimers } from './timers.js';
 const INITIATION_SPACING = 40;
 /** An initiation that is unanswered on a fresh TCP connection is repeated once after this, ms (KERNEL.md row 2). */
 const FRESH_REPEAT = 1_000;
-/** Unanswered initiations, 5 s apart, after which the connection itself is suspect. */
-const SUSPECT_AFTER_ATTEMPTS = 2;
+/**
+ * The same where the other end's initiation would stand if the two crossed: the end whose initiation stands repeats first, so that
+ * the repetitions do not cross again, ms.
+ */
+const FRESH_REPEAT_YIELDING = 1_500;
+/**
+ * Our initiation stands against the peer's for this long, ms, which is past its own repetition. A peer that still insists does not take ours, perhaps
+ * because our wall clock was set back and it holds them for replays: then its own is answered.
+ */
+const TIE_PATIENCE = 1_250;
+/** Initiations unanswered for so long make the connection that they went out on suspect, ms: TCP would have delivered them. */
+const SUSPECT_AFTER = REKEY_TIMEOUT;
 
 const NOTHING = new Uint8Array(0);
 
@@ -68,6 +79,10 @@ export class Peer implements Scheduled, LinksOwner {
   #initiationCarrier: Carrier | null = null;
   /** when the last response was sent: that handshake is given its chance before we begin one (kernel send.c) */
   #respondedAt = -Infinity;
+  /** since when initiations went unanswered on the connection that the last one went out on */
+  #unansweredSince = Infinity;
+  /** since when our unanswered initiations stand against the peer's */
+  #tiedSince = Infinity;
   /** an initiation that is to go out on a fresh connection: held back by the spacing, or the one repetition */
   #deferredAt = Infinity;
   #deferredOn: Connection | null = null;
@@ -189,8 +204,10 @@ export class Peer implements Scheduled, LinksOwner {
     this.device.touch(this);
     const carrier = this.carrier;
     if (carrier === null) return this.#wantCarrier(now);
-    if (now < Math.max(this.#initiationAt, this.#respondedAt) + REKEY_TIMEOUT && !retry) return;
-    this.#sendInitiation(now, carrier);
+    const earliest = Math.max(this.#initiationAt, this.#respondedAt) + REKEY_TIMEOUT;
+    if (now >= earliest || retry) this.#sendInitiation(now, carrier);
+    // Whatever waits for keys must not wait for the next packet to ask for them again.
+    else if (this.timers.retryHandshake === Infinity && !this.hasSession(now)) this.timers.retryHandshake = earliest;
   }
 
   /** No path: dials, and lets the retry timer run so that trying ends some time. */
@@ -204,11 +221,6 @@ export class Peer implements Scheduled, LinksOwner {
     return this.keypairs.current?.canSend(now) === true;
   }
 
-  /** Our initiation crossed with one that arrived on this connection: if ours stays unanswered, it is repeated there. */
-  repeatOn(connection: Connection): void {
-    this.#defer(connection, this.#initiationAt + FRESH_REPEAT);
-  }
-
   /** An initiation on this connection, now or as soon as the spacing allows. */
   initiateOn(now: number, connection: Connection): void {
     if (!this.handshake.isPossible || !this.device.hasIdentity) return;
@@ -217,18 +229,23 @@ export class Peer implements Scheduled, LinksOwner {
   }
 
   #sendInitiation(now: number, carrier: Carrier): void {
+    const anew = this.handshake.state !== 'initiationCreated' || now >= this.#initiationAt + 2 * REKEY_TIMEOUT;
     const message = this.device.makeInitiation(this, now);
-    if (message === null || !this.sendControl(now, carrier, message)) return;
+    if (message === null) return;
+    this.timers.initiationSent(now);
+    if (!this.sendControl(now, carrier, message)) return;
     this.#initiationAt = now;
+    if (anew) this.#tiedSince = Infinity;
+    if (carrier !== this.#initiationCarrier) this.#unansweredSince = now;
+    else if (carrier.transport === 'tcp' && now >= this.#unansweredSince + SUSPECT_AFTER) this.links.suspect(now);
     const fresh = carrier.transport === 'tcp' && (carrier as Connection).lastReceived === -Infinity;
     const repeated = carrier === this.#initiationCarrier;
     this.#initiationCarrier = carrier;
     if (fresh && !repeated && (carrier as Connection).direction === 'outbound') {
-      this.#defer(carrier as Connection, now + FRESH_REPEAT);
+      this.#defer(carrier as Connection, now + this.#freshRepeat);
     } else {
       this.#deferredAt = Infinity;
     }
-    this.timers.initiationSent(now);
   }
 
   /** Sends a handshake message or cookie reply. @returns false when the carrier had no room */
@@ -249,9 +266,35 @@ export class Peer implements Scheduled, LinksOwner {
     return this.handshake.state === 'initiationCreated' && now < this.#initiationAt + REKEY_TIMEOUT;
   }
 
+  /**
+   * Whether our outstanding initiation stands against one of the peer's that crosses it: the lower static key stays the initiator (KERNEL.md row
+   * 14; over TCP only, as stock WireGuard has no such rule), but not for ever.
+   */
+  standsInTie(now: number): boolean {
+    return this.#isLower && this.hasInitiationOutstanding(now) && now < this.#tiedSince + TIE_PATIENCE;
+  }
+
+  /** The peer's initiation gave way to ours, on this connection. */
+  tied(now: number, connection: Connection): void {
+    this.drops.count('initiation-tie');
+    this.#tiedSince = Math.min(this.#tiedSince, now);
+    // Ours may have gone out on a path that leads nowhere, while this connection works: there it will reach the peer.
+    this.#defer(connection, Math.max(now, this.#initiationAt + this.#freshRepeat));
+  }
+
+  get #isLower(): boolean {
+    const { identity } = this.device;
+    return identity !== null && compareBytes(identity.publicKey, this.publicKey) < 0;
+  }
+
+  get #freshRepeat(): number {
+    return this.#isLower ? FRESH_REPEAT : FRESH_REPEAT_YIELDING;
+  }
+
   /** New keys, by either role. */
   sessionDerived(now: number, responded: boolean): void {
     if (responded) this.#respondedAt = now;
+    this.#unansweredSince = this.#tiedSince = Infinity;
     this.timers.sessionDerived(now);
     this.#deferredAt = Infinity;
     this.device.touch(this);
@@ -366,7 +409,6 @@ export class Peer implements Scheduled, LinksOwner {
       if (this.carrier !== null) this.timers.attempts = 0;
       return this.sendStaged(now);
     }
-    if (this.transport === 'tcp' && this.timers.attempts >= SUSPECT_AFTER_ATTEMPTS) this.links.suspect(now);
     this.initiate(now, true);
   }
 

@@ -7,7 +7,6 @@ import {
   TRANSPORT_OVERHEAD,
 } from '../messages/constants.js';
 import { classify, counterHi, counterLo, receiverIndex } from '../messages/parse.js';
-import { compareBytes } from '../noise/bytes.js';
 import { XNONCE_LENGTH } from '../noise/crypto.js';
 import { openInitiation } from '../noise/initiation.js';
 import { Keypair, OPEN_FORGED, OPEN_REPLAYED } from '../noise/keypair.js';
@@ -177,9 +176,7 @@ function receiveInitiation(
     return drop(peer, 'wrong-carrier', Verdict.neutral);
   }
 
-  // Crossing initiations: the lower static key stays the initiator (KERNEL.md row 14; TCP only, as stock WireGuard has no such rule).
-  const tie =
-    connection !== null && peer.hasInitiationOutstanding(now) && compareBytes(identity.publicKey, peer.publicKey) < 0;
+  const tie = connection !== null && peer.standsInTie(now);
   const oldIndex = peer.handshake.localIndex;
   const verdict = tie
     ? peer.handshake.acknowledgeInitiation(opened, now)
@@ -190,9 +187,7 @@ function receiveInitiation(
   peer.rxBytes += INITIATION_LENGTH;
   const carrier = authenticated(device, now, peer, connection, from, true);
   if (tie) {
-    peer.drops.count('initiation-tie');
-    // Ours may have gone out on a path that leads nowhere, while this connection works: there it will reach the peer.
-    peer.repeatOn(connection);
+    peer.tied(now, connection);
     return Verdict.authentic;
   }
   device.indices.remove(oldIndex);

@@ -51,11 +51,21 @@ const WALL_START = 1_700_000_000_000;
 const INPUT_SIZE = 2 * RECORD_MAX;
 /** Of the send queues, bytes (as in the real drivers). */
 const QUEUE_SLAB = 512 * 1024;
+
+// Memory that only matters within a turn, and turns do not overlap: all hosts of all worlds share it, since making it takes longer than
+// many a run.
+const INPUT = Slab.plain(INPUT_SIZE);
+const INNER = Slab.plain(RECORD_MAX);
+const DATAGRAM = Slab.plain(RECORD_MAX);
+const TUN = Slab.plain(RECORD_MAX + 16);
+const SPARE_QUEUES: Slab[] = [];
 /** Wake-ups at one moment, after which the device is taken to spin. */
 const SPIN_MAX = 50;
 
 export class Host implements Driver, SocketOwner {
-  readonly slabs = new SlabPool(QUEUE_SLAB);
+  readonly slabs = new SlabPool(QUEUE_SLAB, () => SPARE_QUEUES.pop() ?? Slab.plain(QUEUE_SLAB), 16, (slab) => {
+    SPARE_QUEUES.push(slab);
+  });
   readonly inner: PacketSink;
   readonly datagrams: DatagramSink;
   readonly device: Device;
@@ -70,13 +80,13 @@ export class Host implements Driver, SocketOwner {
   readonly dials: Endpoint[] = [];
   /** called after each turn */
   observe: (host: Host) => void = () => undefined;
+  /** called with what was read from a connection, after the device has seen it; `before` tells whether it had an owner then */
+  observeInput: ((connection: Connection, bytes: Uint8Array, before: Peer | null) => void) | null = null;
 
   readonly #clock: Clock;
   readonly #rng: Rng;
   readonly #sent: SentMessages;
   readonly #deliver: Deliver;
-  readonly #input = Slab.plain(INPUT_SIZE);
-  readonly #tun = Slab.plain(RECORD_MAX + 16);
   readonly #sockets = new Map<Connection, Socket>();
   readonly #connections = new Map<Socket, Connection>();
   readonly #taps = new Map<Connection, Tap>();
@@ -96,17 +106,15 @@ export class Host implements Driver, SocketOwner {
     this.#rng = rng;
     this.#sent = sent;
     this.#deliver = deliver;
-    const innerSlab = Slab.plain(RECORD_MAX);
     this.inner = {
-      slab: innerSlab,
+      slab: INNER,
       reserve: () => 0,
-      commit: (offset, length, from) => this.#deliver(this, innerSlab.bytes, offset, length, from),
+      commit: (offset, length, from) => this.#deliver(this, INNER.bytes, offset, length, from),
     };
-    const outSlab = Slab.plain(RECORD_MAX);
     this.datagrams = {
-      slab: outSlab,
+      slab: DATAGRAM,
       reserve: () => 0,
-      commit: (offset, length, to) => machine.send(outSlab.bytes.slice(offset, offset + length), to),
+      commit: (offset, length, to) => machine.send(DATAGRAM.bytes.slice(offset, offset + length), to),
     };
     this.device = new Device(this, options.crypto, {
       mtu: options.mtu,
@@ -151,9 +159,11 @@ export class Host implements Driver, SocketOwner {
     this.#clock.after(this.options.noticesAddress, () =>
       this.turn((now) => {
         for (const peer of this.device.peers.values()) {
-          const lost = peer.links.all.some((c) => c.local !== null && c.local.address !== this.machine.address);
-          if (lost || peer.links.candidate?.state === 'dialling') peer.links.pathChanged(now);
-          this.device.touch(peer);
+          const { lastDialled } = peer.links;
+          const socket = lastDialled === null ? null : this.socketOf(lastDialled);
+          if (socket !== null && socket.local.address !== this.machine.address) {
+            this.device.pathChanged(now, lastDialled!);
+          }
         }
       }),
     );
@@ -205,6 +215,7 @@ export class Host implements Driver, SocketOwner {
     this.machine.stopListening();
     this.#clock.cancel(this.#wake);
     for (const tap of this.#taps.values()) tap.end();
+    this.slabs.clear();
   }
 
   // ---- Driver
@@ -299,18 +310,20 @@ export class Host implements Driver, SocketOwner {
 
   #datagram(bytes: Uint8Array, from: Endpoint): void {
     this.turn((now) => {
-      this.#input.bytes.set(bytes);
-      this.device.datagram(now, this.#input, 0, bytes.length, from);
+      INPUT.bytes.set(bytes);
+      this.device.datagram(now, INPUT, 0, bytes.length, from);
     });
   }
 
   #read(now: number, connection: Connection, socket: Socket): void {
     while (connection.wantsInput && this.#sockets.get(connection) === socket && socket.unread > 0) {
-      const kept = connection.reader.restore(this.#input.bytes, 0);
-      const n = socket.read(this.#input.bytes, kept, Math.min(this.options.readMax, INPUT_SIZE - kept));
-      this.device.readable(now, connection, this.#input, 0, kept + n);
+      const kept = connection.reader.restore(INPUT.bytes, 0);
+      const n = socket.read(INPUT.bytes, kept, Math.min(this.options.readMax, INPUT_SIZE - kept));
+      const { peer } = connection;
+      this.device.readable(now, connection, INPUT, 0, kept + n);
+      this.observeInput?.(connection, INPUT.bytes.subarray(kept, kept + n), peer);
       // What the device kept must be a copy.
-      this.#input.bytes.fill(0xdd, 0, kept + n);
+      INPUT.bytes.fill(0xdd, 0, kept + n);
     }
     if (this.#sockets.get(connection) === socket && socket.isAtEnd) this.#closed(now, connection, socket, 'eof');
   }
@@ -330,8 +343,8 @@ export class Host implements Driver, SocketOwner {
         this.#write(now, connection);
       }
       for (const bytes of this.#outgoing.splice(0)) {
-        this.#tun.bytes.set(bytes);
-        this.device.packet(now, this.#tun, 0, bytes.length);
+        TUN.bytes.set(bytes);
+        this.device.packet(now, TUN, 0, bytes.length);
       }
     }
     if (!this.options.polls) this.#setWake(now);
@@ -352,7 +365,7 @@ export class Host implements Driver, SocketOwner {
 
   #setWake(now: number): void {
     const at = this.device.nextWakeAt();
-    if (at === this.#wakeAt && this.#wake?.action != null) return;
+    if (at === this.#wakeAt && this.#wake !== null && this.#wake.action !== null) return;
     this.#clock.cancel(this.#wake);
     this.#wakeAt = at;
     if (at === Infinity) return;

@@ -19,6 +19,7 @@ export class Machine {
   /** off: nothing is answered */
   isUp = true;
   listener: ListenerState = 'open';
+  /** of all its sockets, those that exist included */
   socketOptions: SocketOptions = SOCKET_OPTIONS;
   /** what others see instead of its own address; then nobody can dial it */
   behind: string | null = null;
@@ -69,7 +70,7 @@ export class Machine {
   /** Begins a dial; the owner is told later how it went. */
   connect(remote: Endpoint, owner: SocketOwner): Socket {
     this.#lastPort = this.#lastPort >= 65_000 ? EPHEMERAL_FIRST : this.#lastPort + 1;
-    const socket = new Socket(this, endpoint(this.address, this.#lastPort), remote, owner, true, this.socketOptions);
+    const socket = new Socket(this, endpoint(this.address, this.#lastPort), remote, owner, true);
     for (const delay of SYN_AT) this.network.clock.after(delay, () => this.#syn(socket));
     this.network.clock.after(SYN_TIMEOUT, () => {
       if (!socket.isConnected) socket.fail('timeout');
@@ -110,7 +111,7 @@ export class Machine {
   #half(dialler: Socket): void {
     if ((dialler.other as Socket | undefined)?.isDead === false) return;
     const remote = dialler.machine.seenAs(dialler.local);
-    const socket = new Socket(this, dialler.remote, remote, null, false, this.socketOptions);
+    const socket = new Socket(this, dialler.remote, remote, null, false);
     socket.pair(dialler);
     dialler.pair(socket);
   }

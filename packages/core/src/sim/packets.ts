@@ -8,6 +8,9 @@ export const PING_MIN = IP_HEADER + ICMP_HEADER + 4;
 const ECHO_REQUEST = 8;
 const ECHO_REPLY = 0;
 
+/** Room for the longest one. */
+const EXPECTED = new Uint8Array(65_535);
+
 export interface PingPacket {
   readonly id: number;
   readonly isReply: boolean;
@@ -40,12 +43,12 @@ export function writePing(into: Uint8Array, offset: number, ping: PingPacket, le
 
 /** The ping that lies there, or null when it is not one that was written here, byte for byte. */
 export function readPing(bytes: Uint8Array, offset: number, length: number): PingPacket | null {
-  if (length < PING_MIN) return null;
+  if (length < PING_MIN || length > EXPECTED.length) return null;
   const body = offset + IP_HEADER + ICMP_HEADER;
   const id = ((bytes[body]! << 24) | (bytes[body + 1]! << 16) | (bytes[body + 2]! << 8) | bytes[body + 3]!) >>> 0;
   const isReply = bytes[offset + IP_HEADER] === ECHO_REPLY;
   const ping = { id, isReply, from: bytes[offset + 15]! - 1, to: bytes[offset + 19]! - 1 };
-  const expected = new Uint8Array(length);
+  const expected = EXPECTED.subarray(0, length);
   writePing(expected, 0, ping, length, (bytes[offset + 6]! & 0x20) !== 0);
   for (let i = 0; i < length; i++) if (bytes[offset + i] !== expected[i]) return null;
   return ping;

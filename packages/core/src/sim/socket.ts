@@ -42,7 +42,6 @@ export class Socket {
   #receivedBytes = 0;
   #finReceived = false;
   #wantsSpace = false;
-  readonly #options: SocketOptions;
 
   constructor(
     readonly machine: Machine,
@@ -51,12 +50,10 @@ export class Socket {
     readonly remote: Endpoint,
     owner: SocketOwner | null,
     readonly dialled: boolean,
-    options: SocketOptions,
   ) {
     this.owner = owner;
     this.translation = machine.translation;
-    this.#options = options;
-    this.userTimeout = options.userTimeout;
+    this.userTimeout = machine.socketOptions.userTimeout;
     machine.sockets.add(this);
   }
 
@@ -69,7 +66,7 @@ export class Socket {
   }
 
   get receiveRoom(): number {
-    return this.#options.receiveBuffer - this.#receivedBytes;
+    return this.machine.socketOptions.receiveBuffer - this.#receivedBytes;
   }
 
   /** Bytes that its owner has not read. */
@@ -99,7 +96,7 @@ export class Socket {
   /** @returns how many bytes it took */
   write(bytes: Uint8Array, offset: number, length: number): number {
     const out = this.#out!;
-    const taken = Math.max(0, Math.min(length, this.#options.sendBuffer - out.held));
+    const taken = Math.max(0, Math.min(length, this.machine.socketOptions.sendBuffer - out.held));
     if (taken < length) this.#wantsSpace = true;
     if (taken > 0) out.push(bytes.slice(offset, offset + taken));
     return taken;

@@ -1,3 +1,4 @@
+import { concat } from './lane.js';
 import { Violation } from './violation.js';
 
 /** What was seen on the wire of one host: every data message that it ever put into a connection, by index and counter. */
@@ -5,13 +6,14 @@ export type SentMessages = Set<string>;
 
 const HEADER = 8;
 const DATA = 4;
+const NOTHING = new Uint8Array(0);
 
 /**
  * Reads along what a host writes into one connection, with a parser of its own, and holds it to two rules: the stream consists of whole
  * records, one right behind the other; and no data message is ever written twice, on whatever connection, not even its beginning.
  */
 export class Tap {
-  #pending = new Uint8Array(0);
+  #pending: Uint8Array = NOTHING;
   records = 0;
   bytes = 0;
 
@@ -22,13 +24,10 @@ export class Tap {
 
   write(bytes: Uint8Array): void {
     this.bytes += bytes.length;
-    const all = new Uint8Array(this.#pending.length + bytes.length);
-    all.set(this.#pending);
-    all.set(bytes, this.#pending.length);
+    const all = this.#pending.length === 0 ? bytes : concat(this.#pending, bytes);
     let at = 0;
     while (all.length - at >= HEADER) {
-      const view = new DataView(all.buffer, at);
-      const length = view.getUint32(0);
+      const length = ((all[at]! << 24) | (all[at + 1]! << 16) | (all[at + 2]! << 8) | all[at + 3]!) >>> 0;
       const flags = all[at + 5]!;
       if (length < HEADER + 32 || length > 65_543 || all[at + 4] !== 0 || flags > 1) {
         throw new Violation('whole records', `${this.name} wrote no record header where one is due, at ${this.bytes}`);
@@ -37,14 +36,14 @@ export class Tap {
       this.#record(all.subarray(at + HEADER + (flags === 1 ? 4 : 0), at + length));
       at += length;
     }
-    this.#pending = all.slice(at);
+    this.#pending = at === all.length ? NOTHING : all.slice(at);
   }
 
   /** The connection is over; a record may be incomplete, but it counts as sent. */
   end(): void {
     const flags = this.#pending[5];
     if (flags !== undefined) this.#record(this.#pending.subarray(HEADER + (flags === 1 ? 4 : 0)));
-    this.#pending = new Uint8Array(0);
+    this.#pending = NOTHING;
   }
 
   #record(message: Uint8Array): void {

@@ -1,4 +1,5 @@
 import { parsePrefix } from '../address/ip.js';
+import { configure } from '../device/configure.js';
 import type { Peer } from '../device/peer.js';
 import type { PeerSettings, Transport } from '../device/settings.js';
 import type { Crypto } from '../noise/crypto.js';
@@ -82,7 +83,7 @@ export class World {
       const key = new Uint8Array(32);
       this.rng.fill(key);
       this.#keys.push(key);
-      const machine = this.network.machine(this.#newAddress());
+      const machine = this.network.machine(this.newAddress());
       machine.socketOptions = { ...SOCKET_OPTIONS, ...options.socket };
       this.#machines.push(machine);
     }
@@ -121,13 +122,18 @@ export class World {
     return ping;
   }
 
-  /** Pings at an interval, ms. */
-  pingEvery(interval: number, from: number, to: number, count: number, size = 84): void {
-    for (let i = 0; i < count; i++) {
-      this.clock.after(i * interval, () => {
-        if (!this.host(from).isStopped) this.ping(from, to, size);
-      });
-    }
+  /** Pings at an interval, ms. @returns what ends them early */
+  pingEvery(interval: number, from: number, to: number, count: number, size = 84): () => void {
+    let left = count;
+    const next = () => {
+      if (left-- <= 0) return;
+      if (!this.host(from).isStopped) this.ping(from, to, size);
+      this.clock.after(interval, next);
+    };
+    this.clock.after(0, next);
+    return () => {
+      left = 0;
+    };
   }
 
   #delivered(host: Host, bytes: Uint8Array, offset: number, length: number, from: Peer | null): void {
@@ -193,14 +199,14 @@ export class World {
 
   /** Another address, from now on. Peers learn of it only from what comes from there. */
   changeAddress(host: number): void {
-    this.machine(host).address = this.#newAddress();
+    this.machine(host).address = this.newAddress();
     this.host(host).addressChanged();
   }
 
   /** Puts a host behind an address translation, or gives it a new one. */
   translate(host: number, newAddress: boolean): void {
     const machine = this.machine(host);
-    if (machine.behind === null || newAddress) machine.behind = this.#newAddress();
+    if (machine.behind === null || newAddress) machine.behind = this.newAddress();
     machine.translation++;
   }
 
@@ -238,11 +244,19 @@ export class World {
         publicKey: this.publicKey(j),
         allowedIps: [{ prefix: parsePrefix(`10.0.0.${j + 1}/32`)! }],
         persistentKeepalive: options.keepalive?.(i) ?? 0,
-        ...(knows ? { endpoint: endpoint(this.machine(j).address, PORT) } : {}),
+        ...(knows ? { endpoint: endpoint(this.#machines[j]!.address, PORT) } : {}),
       });
     }
     host.start(PORT, { privateKey: this.#keys[i]!, transport: options.transport ?? 'tcp', peers });
     return host;
+  }
+
+  /** Tells `host` (again) where `of` is now. */
+  configureEndpoint(host: number, of: number): void {
+    const peers = [
+      { publicKey: this.publicKey(of), endpoint: endpoint(this.machine(of).address, PORT), allowedIps: [] },
+    ];
+    this.host(host).turn((now) => configure(this.host(host).device, now, { peers }));
   }
 
   /** The process ends without a word of its own, and the system closes its sockets. */
@@ -256,7 +270,7 @@ export class World {
     this.machine(i).isUp = false;
   }
 
-  stranger(to: number, address = this.#newAddress()): Stranger {
+  stranger(to: number, address = this.newAddress()): Stranger {
     const existing = this.network.machineAt(address);
     const machine = existing ?? this.network.machine(address);
     const stranger = new Stranger(machine, endpoint(this.machine(to).behind ?? this.machine(to).address, PORT));
@@ -269,7 +283,8 @@ export class World {
     for (const host of this.hosts) if (!host.isStopped) host.stop();
   }
 
-  #newAddress(): string {
+  /** One that nobody has. */
+  newAddress(): string {
     this.#addresses++;
     return `192.0.${this.#addresses >> 8}.${this.#addresses & 255}`;
   }

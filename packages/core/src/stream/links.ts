@@ -64,6 +64,11 @@ const GREETING_TIMEOUT = 15_000;
 const INBOUND_GRACE = 50;
 /** First delay after an authenticated connection that did not live long, ms. */
 const QUICK_FIRST = 100;
+/**
+ * For so long after an authenticated connection was lost its other end may be restarting, ms: dials are repeated at the first
+ * delay, without growing ones, so that a device that comes back is reached within a second.
+ */
+const RESTART_WINDOW = 10_000;
 /** A connection that lived this long was no quick loss, ms. */
 const LIVED = 5_000;
 /** A replaced connection has this long to deliver what it holds, ms. */
@@ -85,6 +90,8 @@ export class Links {
   #dialStartedAt = -Infinity;
   #candidateDeadline = Infinity;
   #drainDeadline = Infinity;
+  /** when the last usable connection was lost that the peer had authenticated on */
+  #lostAt = -Infinity;
   /** the other end may have lost its keys with the last connection */
   #anew = false;
   /** WireGuard's own timers say that nothing comes back on the active connection */
@@ -127,9 +134,7 @@ export class Links {
     connection.local = local;
     connection.establishedAt = now;
     this.#candidateDeadline = now + GREETING_TIMEOUT;
-    if (this.active === null || this.#suspect) this.#activate(connection);
-    if (this.#orphan !== null) connection.takeOver(this.#orphan, now);
-    this.#orphan = null;
+    if (this.active === null || this.#suspect) this.#activate(now, connection);
     this.owner.greet(now, connection, this.#anew);
   }
 
@@ -165,14 +170,14 @@ export class Links {
       const moves =
         active === null ||
         (newest && (this.#suspect || !this.owner.leads || now - active.lastReceived > LEADER_PATIENCE));
-      if (moves) this.#activate(connection);
+      if (moves) this.#activate(now, connection);
     }
   }
 
   /** A handshake completed on this connection, at this end: both ends prefer it now. */
   handshakeCompleted(now: number, connection: Connection): void {
     connection.lastHandshake = now;
-    if (connection.isUsable) this.#activate(connection);
+    if (connection.isUsable) this.#activate(now, connection);
   }
 
   /** Nothing comes back although we sent: dial anew beside what there is. */
@@ -189,7 +194,7 @@ export class Links {
 
   /** The way to the peer changed under a connection (address or route gone): dial anew at once, beside what there is. */
   pathChanged(now: number): void {
-    this.#abandonCandidate();
+    this.#abandonCandidate(now);
     this.#suspect = true;
     this.#backoff.reset();
     this.#redialAt = Infinity;
@@ -200,7 +205,7 @@ export class Links {
   retarget(now: number): void {
     this.#backoff.reset();
     this.#redialAt = Infinity;
-    this.#abandonCandidate();
+    this.#abandonCandidate(now);
     if (this.owner.wantsLink(now)) {
       if (this.active === null) this.#dial(now);
       else this.pathChanged(now);
@@ -228,6 +233,7 @@ export class Links {
       this.candidate = null;
       this.#candidateDeadline = Infinity;
       this.#anew = true;
+      if (now < this.#lostAt + RESTART_WINDOW) this.#backoff.reset();
       this.#redialAt = Math.max(now, this.#dialStartedAt + this.#backoff.next(this.host.random()));
     } else {
       if (connection === this.outbound) this.outbound = null;
@@ -235,16 +241,10 @@ export class Links {
       if (reason !== 'error') this.#anew = true;
       if (lived >= LIVED) this.#quick.reset();
     }
-    if (connection === this.#active) this.#active = this.#survivor();
-    const survivor = this.active;
-    if (survivor !== null) {
-      survivor.takeOver(connection.outbox, now);
-      return;
-    }
-    this.#orphan?.close();
-    this.#orphan = connection.outbox.isEmpty ? null : connection.outbox;
-    if (this.candidate !== null) return;
+    this.#bequeath(now, connection);
+    if (this.active !== null || this.candidate !== null) return;
     if (connection.authenticatedAt !== -Infinity) {
+      this.#lostAt = now;
       const delay = lived >= LIVED && dialled ? 0 : dialled ? this.#quick.next(this.host.random()) : INBOUND_GRACE;
       this.#redialAt = now + delay;
     }
@@ -277,8 +277,8 @@ export class Links {
     }
     if (now >= this.#redialAt) {
       this.#redialAt = Infinity;
-      if ((this.active === null || this.#suspect) && this.candidate === null && this.owner.wantsLink(now))
-        this.#dial(now);
+      if (!this.owner.wantsLink(now)) this.#dropOrphan();
+      else if ((this.active === null || this.#suspect) && this.candidate === null) this.#dial(now);
     }
   }
 
@@ -305,13 +305,14 @@ export class Links {
     this.candidate = this.host.open(now, target, this);
   }
 
-  #abandonCandidate(): void {
+  /** The dial under way leads to where the peer is no longer reached. */
+  #abandonCandidate(now: number): void {
     const { candidate } = this;
     if (candidate === null) return;
     this.candidate = null;
     this.#candidateDeadline = Infinity;
     this.#end(candidate, true);
-    candidate.outbox.close();
+    this.#bequeath(now, candidate);
   }
 
   /** Gives up on a connection as if the driver had reported a time-out. */
@@ -335,10 +336,24 @@ export class Links {
     if (connection.outbox.isEmpty) this.host.shutdown(connection);
   }
 
-  #activate(connection: Connection): void {
+  #activate(now: number, connection: Connection): void {
     if (this.#active !== connection && this.#active !== null && this.#active.state !== 'closed') this.carrierChanges++;
     this.#active = connection;
     this.#suspect = false;
+    if (this.#orphan === null) return;
+    connection.takeOver(this.#orphan, now);
+    this.#orphan = null;
+  }
+
+  /** What an ended connection leaves: its part as the active one, and its whole records, to the survivor or to whichever comes next. */
+  #bequeath(now: number, connection: Connection): void {
+    if (connection === this.#active) this.#active = this.#survivor();
+    if (this.active !== null) {
+      this.active.takeOver(connection.outbox, now);
+    } else if (!connection.outbox.isEmpty) {
+      this.#dropOrphan();
+      this.#orphan = connection.outbox;
+    }
   }
 
   /** Of what is left, the connection on which the peer was heard last. */
