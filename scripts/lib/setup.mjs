@@ -35,7 +35,7 @@ export function checkNode() {
   }
 }
 
-/** `npm ci` unless node_modules is what the lock file says already. */
+/** Installs the lock file's packages, unless node_modules is what the lock file says already. */
 export function installPackages() {
   const lock = createHash('sha256')
     .update(readFileSync(path.join(ROOT, 'package-lock.json')))
@@ -44,10 +44,10 @@ export function installPackages() {
   const bin = path.join(ROOT, 'node_modules/.bin/tsc');
   if (existsSync(bin) && existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return;
   say('installing npm packages from the lock file');
-  // No package here needs its install script: native parts come as prebuilt packages.
-  if (!run('npm', ['ci', '--include=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'])) {
-    throw new Error('npm ci failed');
-  }
+  // No package here needs its install script: native parts come as prebuilt packages. `npm ci` would refuse a lock file without the
+  // optional packages of other platforms, which not every registry mirror has; `install --no-save` takes the same versions.
+  const quiet = ['--include=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+  if (!run('npm', ['install', '--no-save', ...quiet])) throw new Error('npm install failed');
   mkdirSync(CACHE, { recursive: true });
   writeFileSync(stamp, lock);
 }

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { Args, Command, Flags } from '@oclif/core';
 import { findConfig, loadConfig } from '../config/load.js';
 import { systemResolver } from '../config/resolve.js';
@@ -27,6 +28,15 @@ export default class Up extends Command {
       description:
         'linux: a TUN device; portable: no privileges and no interface, for reaching peers and looking at them',
     })(),
+    offload: Flags.boolean({
+      default: true,
+      allowNo: true,
+      description: 'let the kernel leave the cutting of large packets to us, where it can (linux driver)',
+    }),
+    'key-log': Flags.string({
+      helpValue: 'FILE',
+      description: 'append the session keys to a Wireshark key log: with it, whoever has a capture can read it',
+    }),
   };
 
   async run(): Promise<void> {
@@ -37,6 +47,7 @@ export default class Up extends Command {
     for (const warning of parsed.warnings) say(`warning: ${warning}`);
     const paths = runPaths();
     const { version } = this.config;
+    const keyLog = flags['key-log'];
     const shell = new SystemShell(say);
     const interrupt = onInterrupt();
     const job = <C extends Carrier>(start: UpJob<C>['start']): UpJob<C> => ({
@@ -46,6 +57,7 @@ export default class Up extends Command {
       shell,
       resolver: systemResolver(say),
       interrupt,
+      extra: { offload: flags.offload, ...(keyLog === undefined ? {} : { keyLogFile: resolve(keyLog) }) },
       start,
     });
     if (flags.foreground) {

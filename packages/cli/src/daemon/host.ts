@@ -11,8 +11,8 @@ export interface HostOptions {
   readonly settings: DeviceSettings;
   /** whether to ask the kernel for TUN offload; yes when absent */
   readonly offload?: boolean;
-  /** takes lines of a Wireshark key log; without it none are made */
-  readonly keyLog?: (lines: string) => void;
+  /** the file to append a Wireshark key log to; without it none is made */
+  readonly keyLogFile?: string;
 }
 
 /**

@@ -4,6 +4,7 @@ import type { DeviceSettings } from '@wirestream/core/device/settings';
 import type { DeviceSnapshot } from '@wirestream/core/device/snapshot';
 import { startEngine, type EngineHost } from '@wirestream/core/linux/enginehost';
 import type { HostOptions, TunnelHost } from './host.js';
+import { keyLogTo } from './keylog.js';
 
 /** The Linux driver: a TUN, and an engine in a thread of its own. */
 export class LinuxHost extends EventEmitter<{ fatal: [Error] }> implements TunnelHost {
@@ -11,8 +12,9 @@ export class LinuxHost extends EventEmitter<{ fatal: [Error] }> implements Tunne
   #engine: EngineHost | null = null;
 
   async start(options: HostOptions): Promise<void> {
-    const { name, mtu, settings, offload = true, keyLog } = options;
-    const engine = await startEngine({ name, mtu, settings, offload }, keyLog === undefined ? {} : { keyLog });
+    const { name, mtu, settings, offload = true, keyLogFile } = options;
+    const keyLog = keyLogFile === undefined ? {} : { keyLog: keyLogTo(keyLogFile) };
+    const engine = await startEngine({ name, mtu, settings, offload }, keyLog);
     this.#engine = engine;
     void engine.ended.then((error) => {
       if (error !== null) this.emit('fatal', error);

@@ -4,6 +4,7 @@ import type { DeviceSnapshot } from '@wirestream/core/device/snapshot';
 import { nativeCrypto } from '@wirestream/core/noise/native';
 import { PortableDriver } from '@wirestream/core/portable/portable';
 import type { HostOptions, TunnelHost } from './host.js';
+import { keyLogTo } from './keylog.js';
 
 /**
  * The portable driver: handshakes, keepalives and connections with no privileges and no network interface. Inner packets
@@ -19,7 +20,7 @@ export class PortableHost extends EventEmitter<{ fatal: [Error] }> implements Tu
       settings: options.settings,
       mtu: options.mtu,
       deliver: () => undefined,
-      ...(options.keyLog === undefined ? {} : { keyLog: options.keyLog }),
+      ...(options.keyLogFile === undefined ? {} : { keyLog: keyLogTo(options.keyLogFile) }),
     });
     try {
       await driver.start();

@@ -44,6 +44,8 @@ export interface UpJob<C extends Carrier> {
   readonly resolver: Resolver;
   /** given when the user has had enough */
   readonly interrupt: AbortSignal;
+  /** what the command line adds to the configuration */
+  readonly extra: Pick<HostOptions, 'offload' | 'keyLogFile'>;
   start(options: HostOptions): Promise<C>;
 }
 
@@ -58,7 +60,7 @@ export async function bringUp<C extends Carrier>(job: UpJob<C>): Promise<C> {
   const { privateKey = null, replacePeers = true, peers, ...device } = settings;
   const mtu = config.interface.mtu ?? DEFAULT_MTU;
   // Without a key and peers it does nothing yet; those come after PreUp.
-  const carrier = await job.start({ name, mtu, settings: { ...device, peers: [] } });
+  const carrier = await job.start({ ...job.extra, name, mtu, settings: { ...device, peers: [] } });
   let journal: Journal | null = null;
   try {
     journal = new Journal(paths, {
