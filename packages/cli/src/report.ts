@@ -23,7 +23,7 @@ export function report(
   if (code === 'EEXIT') return oclif?.exit ?? 0;
   if (process.env['WIRESTREAM_DEBUG'] === '1' && error instanceof Error) write(error.stack ?? error.message);
   if (isWirestreamError(error)) {
-    write(`wirestream: ${error.message}`);
+    write(`wirestream: ${error.message.split('\n')[0]}`);
     if (error.hint !== undefined) write(`  hint: ${error.hint}`);
     return error.code === 'usage' ? USAGE : FAILURE;
   }

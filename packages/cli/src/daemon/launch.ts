@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { WirestreamError } from '@wirestream/core/device/errors';
@@ -43,7 +43,12 @@ export class DaemonProcess implements Carrier {
     });
     closeSync(fd);
     const daemon = new DaemonProcess(child, job, log);
-    await daemon.#ask({ type: 'start', job });
+    try {
+      await daemon.#ask({ type: 'start', job });
+    } catch (error) {
+      rmSync(log, { force: true });
+      throw error;
+    }
     return daemon;
   }
 
@@ -68,6 +73,7 @@ export class DaemonProcess implements Carrier {
     const exit = new Promise<void>((resolve) => this.#child.once('exit', () => resolve()));
     if (this.#child.connected) this.#child.send({ type: 'stop' } satisfies ToDaemon, () => undefined);
     await exit;
+    rmSync(this.#log, { force: true });
   }
 
   async #ask(message: ToDaemon): Promise<void> {

@@ -7,6 +7,7 @@
  * on the control socket it leaves everything else that was set up to the asker; else it takes that back itself. What it has
  * to say goes to its log, since nobody listens.
  */
+import { rmSync } from 'node:fs';
 import { isWirestreamError } from '@wirestream/core/device/errors';
 import type { RunPaths } from '../control/paths.js';
 import { readState, removeState } from '../network/journal.js';
@@ -14,6 +15,7 @@ import { SystemShell } from '../network/shell.js';
 import { runHooks, undoNetwork } from '../network/teardown.js';
 import { createHost } from './host.js';
 import { plainError, type FromDaemon, type Job, type ToDaemon } from './job.js';
+import { logFile } from './launch.js';
 import { Tunnel } from './tunnel.js';
 
 function log(line: string): void {
@@ -23,6 +25,11 @@ function log(line: string): void {
 function describe(error: unknown): string {
   if (isWirestreamError(error)) return error.message;
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+/** Whether an end by itself is what somebody did, like deleting the interface, and no mistake of ours. */
+function isExpected(error: Error): boolean {
+  return isWirestreamError(error) && error.code !== 'internal';
 }
 
 class Daemon {
@@ -72,6 +79,8 @@ class Daemon {
     log(end.why === 'fatal' ? `fatal: ${describe(end.error)}` : `ended: ${end.why}`);
     if (end.why !== 'asked') await this.#clean(name, paths);
     await tunnel.close();
+    // Of an end that nobody wanted something is kept to read, until the next `up` or `down`.
+    if (end.why !== 'fatal' || isExpected(end.error)) rmSync(logFile(paths, name), { force: true });
     process.exit(end.why === 'fatal' ? 1 : 0);
   }
 

@@ -62,6 +62,7 @@ function job(
       retries: 0,
     },
     interrupt: controller.signal,
+    extra: {},
     start: async (options) => {
       started.push(options);
       shell.done.push('start');
