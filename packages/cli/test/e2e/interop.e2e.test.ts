@@ -232,8 +232,8 @@ describeReal('interoperation over UDP', ['wg', 'wireguard-go', 'iperf3'], () => 
     test('set: peers with everything', async () => {
       const secret = file(psk);
       await both('set', 'fwmark', '0xca6c');
-      await both('set', 'peer', keys[1].publicKey, 'endpoint', '192.0.2.9:1234', 'persistent-keepalive', '25');
-      await both('set', 'peer', keys[2].publicKey, 'preshared-key', secret, 'endpoint', '[2001:db8::9]:1234');
+      await both('set', 'peer', keys[1].publicKey, 'endpoint', '127.0.0.9:1234', 'persistent-keepalive', '25');
+      await both('set', 'peer', keys[2].publicKey, 'preshared-key', secret, 'endpoint', '[::1]:1234');
       await both('set', 'peer', keys[3].publicKey, 'allowed-ips', '10.1.0.0/16,fd00:1::/48,10.2.0.0/24');
       await alike();
     });
@@ -267,7 +267,7 @@ describeReal('interoperation over UDP', ['wg', 'wireguard-go', 'iperf3'], () => 
       await alike();
       await both(
         'addconf',
-        file(...peer(3, `PresharedKey = ${psk}`, 'Endpoint = 192.0.2.3:3', 'AllowedIPs = 10.3.0.0/16')),
+        file(...peer(3, `PresharedKey = ${psk}`, 'Endpoint = 127.0.0.3:3', 'AllowedIPs = 10.3.0.0/16')),
       );
       await alike();
       await both(

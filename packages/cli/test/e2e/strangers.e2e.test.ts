@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import { asRecord, strangersInitiations } from './support/initiations.js';
-import { forget, joinHosts, ownDescriptors, PORT, settled, type Joined } from './support/joined.js';
+import { forget, joinHosts, noLeak, ownDescriptors, PORT, settled, type Joined } from './support/joined.js';
 import { Namespace } from './support/netns.js';
 import { ping } from './support/ping.js';
 import { memory } from './support/proc.js';
@@ -105,7 +105,7 @@ describeReal('strangers', ['wg', 'tcpdump'], () => {
     });
     expect(refused.sum).toBe(STRANGERS);
     expect((await b.tunnel.showJson()).tcp!.refusals).toEqual(refused.refusals);
-    expect(await ownDescriptors(joined)).toEqual(before.descriptors);
+    await noLeak(joined, before.descriptors);
   });
 
   test('a stranger is closed after the same time whatever it says', async () => {

@@ -99,6 +99,18 @@ export async function settled({ a, b }: Joined, deadline = 15_000): Promise<void
   );
 }
 
+/** Waits until each daemon has as many open descriptors again as before, but for those of its peers' connections. */
+export async function noLeak(joined: Joined, before: readonly [number, number]): Promise<void> {
+  const same = async (): Promise<boolean> => {
+    const now = await ownDescriptors(joined);
+    if (now[0] === before[0] && now[1] === before[1]) return true;
+    const held = [joined.a, joined.b].map(({ tunnel }) => descriptors(tunnel.pid).join(' '));
+    throw new Error(`before ${before.join(' and ')}, now ${now.join(' and ')}: ${held.join('\nand ')}`);
+  };
+  // What a client of the control socket has just closed, the daemon closes a moment later.
+  await until('all other descriptors to be closed', same, { deadline: 5000, every: 100 });
+}
+
 /** Open descriptors of each daemon, but for those of its peers' connections. */
 export async function ownDescriptors({ a, b }: Joined): Promise<[number, number]> {
   const count = async ({ tunnel }: End): Promise<number> =>

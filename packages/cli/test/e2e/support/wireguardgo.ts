@@ -19,7 +19,10 @@ export async function startWireguardGo(scope: Scope, ns: Namespace, name = uniqu
   const pid = await until(`wireguard-go ${name}`, async () =>
     (await ns.pids()).find((candidate) => commandLine(candidate).startsWith(`wireguard-go ${name}`)),
   );
-  const gone = async () => until(`wireguard-go ${name} to end`, () => !isAlive(pid));
+  const gone = async (): Promise<void> => {
+    await until(`wireguard-go ${name} to end`, () => !isAlive(pid));
+    await until(`interface ${name} to go`, async () => !(await ns.links()).includes(name));
+  };
   return {
     name,
     home: ns,
