@@ -8,10 +8,10 @@ import { startEngine } from '@wirestream/core/linux/enginehost';
 import { nativeCrypto } from '@wirestream/core/noise/native';
 import { PortableDriver } from '@wirestream/core/portable/portable';
 
-/** Rounds after which whatever is made once has been made. */
-const WARM = 10;
 const MTU = 1420;
 const [driver, times] = [process.argv[2], Number(process.argv[3])];
+/** Rounds after which whatever is made once has been made, compiled code included. */
+const WARM = times / 2;
 
 const key = (n) => new Uint8Array(32).fill(n);
 const loopback = (port) => ({ family: 4, address: '127.0.0.1', port });
@@ -20,7 +20,14 @@ const settings = (mine, theirs, endpoint) => ({
   privateKey: key(mine),
   transport: 'tcp',
   listenPort: 0,
-  peers: [{ publicKey: nativeCrypto.publicKey(key(theirs)), allowedIps: [], persistentKeepalive: 25, ...(endpoint ? { endpoint } : {}) }],
+  peers: [
+    {
+      publicKey: nativeCrypto.publicKey(key(theirs)),
+      allowedIps: [],
+      persistentKeepalive: 25,
+      ...(endpoint ? { endpoint } : {}),
+    },
+  ],
 });
 
 async function portable(mine, theirs, endpoint) {
@@ -36,7 +43,12 @@ async function portable(mine, theirs, endpoint) {
 }
 
 async function linux(mine, theirs, endpoint) {
-  const host = await startEngine({ name: 'updown%d', offload: true, mtu: MTU, settings: settings(mine, theirs, endpoint) });
+  const host = await startEngine({
+    name: 'updown%d',
+    offload: true,
+    mtu: MTU,
+    settings: settings(mine, theirs, endpoint),
+  });
   return { stop: () => host.stop(), snapshot: () => host.snapshot(), port: host.info.listenPort };
 }
 
