@@ -46,6 +46,11 @@ const FRESH_REPEAT_YIELDING = 1_500;
  * because our wall clock was set back and it holds them for replays: then its own is answered.
  */
 const TIE_PATIENCE = 1_250;
+/**
+ * When both ends answer each other's initiation neither handshake completes (over UDP nothing forbids it), and both would begin again
+ * together: the end with the higher key waits for this much longer, ms.
+ */
+const YIELDING_WAIT = 1_000;
 /** Initiations unanswered for so long make the connection that they went out on suspect, ms: TCP would have delivered them. */
 const SUSPECT_AFTER = REKEY_TIMEOUT;
 
@@ -77,8 +82,8 @@ export class Peer implements Scheduled, LinksOwner {
   /** when the last initiation was sent, and on what */
   #initiationAt = -Infinity;
   #initiationCarrier: Carrier | null = null;
-  /** when the last response was sent: that handshake is given its chance before we begin one (kernel send.c) */
-  #respondedAt = -Infinity;
+  /** one handshake at a time, whichever end began it (kernel send.c): ours or theirs is given its chance first */
+  #notBefore = -Infinity;
   /** since when initiations went unanswered on the connection that the last one went out on */
   #unansweredSince = Infinity;
   /** since when our unanswered initiations stand against the peer's */
@@ -197,17 +202,17 @@ export class Peer implements Scheduled, LinksOwner {
 
   // ---- handshakes
 
-  /** Begins a handshake, unless one was begun within the last 5 s. @param retry by the retry timer, which keeps its count */
+  /** Begins a handshake, unless one was begun or answered within the last 5 s. @param retry by the retry timer, which keeps its count */
   initiate(now: number, retry = false): void {
     if (!this.handshake.isPossible || !this.device.hasIdentity) return;
     if (!retry) this.timers.attempts = 0;
     this.device.touch(this);
     const carrier = this.carrier;
     if (carrier === null) return this.#wantCarrier(now);
-    const earliest = Math.max(this.#initiationAt, this.#respondedAt) + REKEY_TIMEOUT;
-    if (now >= earliest || retry) this.#sendInitiation(now, carrier);
+    if (now >= this.#notBefore) this.#sendInitiation(now, carrier);
     // Whatever waits for keys must not wait for the next packet to ask for them again.
-    else if (this.timers.retryHandshake === Infinity && !this.hasSession(now)) this.timers.retryHandshake = earliest;
+    else if (this.timers.retryHandshake === Infinity && !this.hasSession(now))
+      this.timers.retryHandshake = this.#notBefore;
   }
 
   /** No path: dials, and lets the retry timer run so that trying ends some time. */
@@ -235,9 +240,10 @@ export class Peer implements Scheduled, LinksOwner {
     this.timers.initiationSent(now);
     if (!this.sendControl(now, carrier, message)) return;
     this.#initiationAt = now;
+    this.#notBefore = this.timers.retryHandshake;
     if (anew) this.#tiedSince = Infinity;
     if (carrier !== this.#initiationCarrier) this.#unansweredSince = now;
-    else if (carrier.transport === 'tcp' && now >= this.#unansweredSince + SUSPECT_AFTER) this.links.suspect(now);
+    else if (this.#isSilent(now, carrier)) this.links.suspect(now);
     const fresh = carrier.transport === 'tcp' && (carrier as Connection).lastReceived === -Infinity;
     const repeated = carrier === this.#initiationCarrier;
     this.#initiationCarrier = carrier;
@@ -246,6 +252,12 @@ export class Peer implements Scheduled, LinksOwner {
     } else {
       this.#deferredAt = Infinity;
     }
+  }
+
+  /** Whether nothing came on the connection that initiations keep going out on. */
+  #isSilent(now: number, carrier: Carrier): boolean {
+    if (carrier.transport !== 'tcp' || now < this.#unansweredSince + SUSPECT_AFTER) return false;
+    return (carrier as Connection).lastReceived < this.#unansweredSince;
   }
 
   /** Sends a handshake message or cookie reply. @returns false when the carrier had no room */
@@ -293,7 +305,7 @@ export class Peer implements Scheduled, LinksOwner {
 
   /** New keys, by either role. */
   sessionDerived(now: number, responded: boolean): void {
-    if (responded) this.#respondedAt = now;
+    if (responded) this.#notBefore = now + REKEY_TIMEOUT + (this.#isLower ? 0 : YIELDING_WAIT);
     this.#unansweredSince = this.#tiedSince = Infinity;
     this.timers.sessionDerived(now);
     this.#deferredAt = Infinity;
@@ -305,6 +317,7 @@ export class Peer implements Scheduled, LinksOwner {
     this.timers.handshakeComplete();
     this.lastHandshake = this.device.wallTime();
     this.#initiationCarrier = null;
+    this.#deferredAt = Infinity;
     if (carrier?.transport === 'tcp') this.links.handshakeCompleted(now, carrier as Connection);
     this.device.touch(this);
   }

@@ -63,9 +63,14 @@ const SPARE_QUEUES: Slab[] = [];
 const SPIN_MAX = 50;
 
 export class Host implements Driver, SocketOwner {
-  readonly slabs = new SlabPool(QUEUE_SLAB, () => SPARE_QUEUES.pop() ?? Slab.plain(QUEUE_SLAB), 16, (slab) => {
-    SPARE_QUEUES.push(slab);
-  });
+  readonly slabs = new SlabPool(
+    QUEUE_SLAB,
+    () => SPARE_QUEUES.pop() ?? Slab.plain(QUEUE_SLAB),
+    16,
+    (slab) => {
+      SPARE_QUEUES.push(slab);
+    },
+  );
   readonly inner: PacketSink;
   readonly datagrams: DatagramSink;
   readonly device: Device;

@@ -195,7 +195,7 @@ export class Links {
   /** The way to the peer changed under a connection (address or route gone): dial anew at once, beside what there is. */
   pathChanged(now: number): void {
     this.#abandonCandidate(now);
-    this.#suspect = true;
+    this.#suspect = this.#anew = true;
     this.#backoff.reset();
     this.#redialAt = Infinity;
     if (this.owner.wantsLink(now)) this.#dial(now);

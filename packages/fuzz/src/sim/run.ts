@@ -173,7 +173,8 @@ class Actor {
     const { world } = this;
     if (world.host(host).isStopped) return;
     // What they overheard is news again to a host that remembers nothing.
-    for (const stranger of world.strangers) if (stranger.socket.remote.address === world.machine(host).address) stranger.leave(true);
+    for (const stranger of world.strangers)
+      if (stranger.socket.remote.address === world.machine(host).address) stranger.leave(true);
     this.#overheard[host] = undefined;
     if (how === 'stop') world.host(host).stop();
     else if (how === 'kill') world.kill9(host);
@@ -252,7 +253,8 @@ function checkConvergence(world: World): void {
     world.run(ms);
   };
   pingAll(500, CALM);
-  const moves = () => meeting.map(([a, b]) => world.peer(a, b).links.carrierChanges + world.peer(b, a).links.carrierChanges);
+  const moves = () =>
+    meeting.map(([a, b]) => world.peer(a, b).links.carrierChanges + world.peer(b, a).links.carrierChanges);
   const before = moves();
   const first = world.pings.length;
   pingAll(200, 4_000);

@@ -13,7 +13,13 @@ export type Step = { readonly wait: number } & (
   /** both at the same instant */
   | { readonly do: 'both'; readonly from: number; readonly to: number }
   /** one lane, or both, loses or holds up everything, or carries again */
-  | { readonly do: 'lane'; readonly from: number; readonly to: number; readonly both: boolean; readonly state: 'vanish' | 'stall' | 'up' }
+  | {
+      readonly do: 'lane';
+      readonly from: number;
+      readonly to: number;
+      readonly both: boolean;
+      readonly state: 'vanish' | 'stall' | 'up';
+    }
   /** the nth connection is reset at both ends */
   | { readonly do: 'kill'; readonly host: number; readonly nth: number }
   /** the nth connection is forgotten at one end only; the other learns of it when it sends */
@@ -23,10 +29,22 @@ export type Step = { readonly wait: number } & (
   | { readonly do: 'nat'; readonly host: number; readonly newAddress: boolean }
   | { readonly do: 'move'; readonly host: number }
   /** the host goes and comes back `down` ms later without its keys; its wall clock is then off by `skew` ms */
-  | { readonly do: 'restart'; readonly host: number; readonly how: 'stop' | 'kill' | 'crash'; readonly down: number; readonly skew: number }
+  | {
+      readonly do: 'restart';
+      readonly host: number;
+      readonly how: 'stop' | 'kill' | 'crash';
+      readonly down: number;
+      readonly skew: number;
+    }
   /** the wall clock is set */
   | { readonly do: 'clock'; readonly host: number; readonly skew: number }
-  | { readonly do: 'damage'; readonly from: number; readonly to: number; readonly kind: 'flip' | 'insert' | 'delete'; readonly count: number }
+  | {
+      readonly do: 'damage';
+      readonly from: number;
+      readonly to: number;
+      readonly kind: 'flip' | 'insert' | 'delete';
+      readonly count: number;
+    }
   /** somebody without keys connects and says something */
   | { readonly do: 'stranger'; readonly to: number; readonly says: StrangerTalk; readonly times: number }
   /** socket buffers become small, or large again */
