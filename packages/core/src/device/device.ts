@@ -255,7 +255,7 @@ export class Device {
     for (const peer of this.peers.values()) {
       this.forgetHandshake(peer);
       peer.handshake.setLocalIdentity(this.#identity);
-      peer.keypairs.expire();
+      peer.identityChanged();
       this.touch(peer);
     }
     old?.wipe();

@@ -226,6 +226,16 @@ export class Peer implements Scheduled, LinksOwner {
     return this.keypairs.current?.canSend(now) === true;
   }
 
+  /**
+   * Our own key is another one: what was sent or answered under the old one holds nothing up, and a packet that comes now has new keys
+   * within a round trip (kernel noise.c, wg_noise_expire_current_peer_keypairs).
+   */
+  identityChanged(): void {
+    this.keypairs.expire();
+    this.#initiationAt = this.#notBefore = -Infinity;
+    this.#unansweredSince = this.#tiedSince = Infinity;
+  }
+
   /** An initiation on this connection, now or as soon as the spacing allows. */
   initiateOn(now: number, connection: Connection): void {
     if (!this.handshake.isPossible || !this.device.hasIdentity) return;
