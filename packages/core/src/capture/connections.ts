@@ -136,7 +136,7 @@ export class ConnectionTable {
     const stream = flow.streams[side];
     if (!stream.begun) {
       // Nobody sends anything before the SYN of the one who dials.
-      return (view.flags & Tcp.ack) === 0 && flow.streams[side === 0 ? 1 : 0].begun;
+      return (view.flags & Tcp.ack) === 0 && flow.streams[side === 0 ? 1 : 0].hasCarried;
     }
     // Data that was captured before its own SYN.
     const ahead = -stream.offsetOf((view.sequence + 1) >>> 0);

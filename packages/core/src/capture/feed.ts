@@ -86,20 +86,32 @@ export abstract class ChunkParser {
     return at - start;
   }
 
-  /** Adds to the carried bytes what the next step needs and lets it try. */
+  /**
+   * Adds to the carried bytes what the next step needs, and lets it try. What is then left of the chunk's bytes is parsed in the
+   * chunk again.
+   * @returns how many bytes of the chunk are dealt with
+   */
   #gather(chunk: Uint8Array, at: number): number {
-    const wanted = Math.max(0, Math.min(this.need - this.#carried, chunk.length - at));
-    this.#room(this.#carried + wanted);
-    this.#carry.set(chunk.subarray(at, at + wanted), this.#carried);
+    const carried = this.#carried;
+    // At least as much again, so that a step that uses little does not make this go byte by byte.
+    const most = Math.min(chunk.length - at, this.limit - carried);
+    const wanted = Math.min(most, Math.max(this.need - carried, carried));
+    this.#room(carried + wanted);
+    this.#carry.set(chunk.subarray(at, at + wanted), carried);
     this.#carried += wanted;
     if (this.#carried < this.need) return wanted;
     const used = this.#walk(this.#carry, 0, this.#carried);
-    // A step that used part of the carried bytes may have asked to skip into the rest of them.
+    // A step may have asked to skip into the rest of the carried bytes.
     const passed = Math.min(this.skip, this.#carried - used);
     this.skip -= passed;
     this.position += passed;
+    const left = this.#carried - used - passed;
+    if (left <= wanted) {
+      this.#carried = 0;
+      return wanted - left;
+    }
     this.#carry.copyWithin(0, used + passed, this.#carried);
-    this.#carried -= used + passed;
+    this.#carried = left;
     return wanted;
   }
 

@@ -11,7 +11,7 @@ const PACKET_HEADER = 16;
 /** What a search says when there is no header, and when it cannot say yet. */
 const NONE = -1;
 const UNDECIDED = -2;
-/** How far packets of one capture may lie apart for a header found by searching to be believed, s. */
+/** How far two packets in a row may lie apart for headers found by searching to be believed, s. */
 const PLAUSIBLE_GAP = 86400;
 
 /** Whether four bytes begin a classic pcap file, in either byte order. */
@@ -36,7 +36,6 @@ export class PcapReader extends ChunkParser {
   #little = false;
   #nano = false;
   #count = 0;
-  #first = 0;
   #searching = false;
   #chainStart = 0;
   #chainNeed = 0;
@@ -65,9 +64,11 @@ export class PcapReader extends ChunkParser {
       return inner === NONE ? this.#wait(size) : this.#cut(bytes, start, inner);
     }
     const next = start + size;
-    // Where the next header has not arrived yet there is nothing to doubt: a live capture is shown without delay.
-    if (end - next >= PACKET_HEADER && !this.#believable(bytes, next)) {
-      if (!this.#believable(bytes, start)) return this.#lose('more bytes of it were captured than it had');
+    const isPlausible = this.#plausible(bytes, start);
+    if (!isPlausible && !this.ended && end - next < PACKET_HEADER) return this.#wait(size + PACKET_HEADER);
+    // A plausible header is believed at once when the next has not arrived yet: a live capture is shown without delay.
+    if (end - next >= PACKET_HEADER && !this.#plausible(bytes, next)) {
+      if (!isPlausible) return this.#lose('its header cannot be one');
       const inner = this.#findChain(bytes, start + PACKET_HEADER, next, end);
       if (inner === UNDECIDED) return this.#wait(this.#chainStart + this.#chainNeed - start);
       if (inner !== NONE) return this.#cut(bytes, start, inner);
@@ -132,7 +133,6 @@ export class PcapReader extends ChunkParser {
     packet.linkType = this.linkType;
     packet.seconds = u32(bytes, start, this.#little) + Math.floor(fraction / perSecond);
     packet.nanoseconds = (fraction % perSecond) * (this.#nano ? 1 : 1000);
-    if (packet.number === 1) this.#first = packet.seconds;
     packet.bytes = bytes;
     packet.offset = start + PACKET_HEADER;
     packet.capturedLength = captured;
@@ -189,7 +189,7 @@ export class PcapReader extends ChunkParser {
       if (!this.#plausible(bytes, at)) continue;
       const next = at + PACKET_HEADER + u32(bytes, at + 8, this.#little);
       if (next + PACKET_HEADER <= end) {
-        if (this.#plausible(bytes, next)) return at;
+        if (this.#plausible(bytes, next) && this.#near(bytes, at, next)) return at;
       } else if (!this.ended) {
         this.#chainStart = at;
         this.#chainNeed = next + PACKET_HEADER - at;
@@ -199,22 +199,18 @@ export class PcapReader extends ChunkParser {
     return NONE;
   }
 
-  /** What every packet header fulfils. */
-  #believable(bytes: Uint8Array, at: number): boolean {
-    const captured = u32(bytes, at + 8, this.#little);
-    return captured <= PACKET_MAX && captured <= u32(bytes, at + 12, this.#little);
-  }
-
   /** What hardly anything but a packet header fulfils. */
   #plausible(bytes: Uint8Array, at: number): boolean {
     const captured = u32(bytes, at + 8, this.#little);
     const original = u32(bytes, at + 12, this.#little);
+    // Nothing is 0 bytes long on any link; zeros are what a file system leaves after a crash.
     if (captured === 0 || captured > original || original > PACKET_MAX) return false;
-    if (u32(bytes, at + 4, this.#little) >= (this.#nano ? 1e9 : 1e6)) return false;
-    if (this.#count === 0) return true;
-    const seconds = u32(bytes, at, this.#little);
-    return (
-      Math.abs(seconds - this.#packet.seconds) <= PLAUSIBLE_GAP || Math.abs(seconds - this.#first) <= PLAUSIBLE_GAP
-    );
+    // Some programs write nanoseconds under the magic number of microseconds.
+    return u32(bytes, at + 4, this.#little) < 1e9;
+  }
+
+  /** Whether the packets of two headers are from about the same time. */
+  #near(bytes: Uint8Array, a: number, b: number): boolean {
+    return Math.abs(u32(bytes, a, this.#little) - u32(bytes, b, this.#little)) <= PLAUSIBLE_GAP;
   }
 }

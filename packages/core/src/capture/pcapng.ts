@@ -3,7 +3,7 @@ import { ChunkParser, u16, u32 } from './feed.js';
 import { CapturedPacket, PACKET_MAX, type CaptureHandler } from './packet.js';
 import { DEFAULT_RESOLUTION, clockOf, type PacketClock } from './pcapngclock.js';
 
-/** Block types (draft-ietf-opsawg-pcapng §4, §10.1). */
+/** Block types (draft-ietf-opsawg-pcapng §4, §10.1); all others are passed over. */
 export const Block = {
   section: 0x0a0d0d0a,
   interface: 1,
@@ -12,7 +12,10 @@ export const Block = {
   nameResolution: 4,
   interfaceStatistics: 5,
   enhancedPacket: 6,
+  journal: 9,
   decryptionSecrets: 10,
+  custom: 0xbad,
+  customNotCopied: 0x40000bad,
 } as const;
 /** Written in the section's own byte order behind the block length. */
 export const BYTE_ORDER_MAGIC = 0x1a2b3c4d;
@@ -24,7 +27,7 @@ export const Option = { end: 0, comment: 1, interfaceName: 2, timestampResolutio
 
 /** Type, length and trailing length. */
 const BLOCK_MIN = 12;
-/** The longest block that is looked into: a packet of the largest size with some of options, or a large key log. Longer ones are skipped. */
+/** The longest block that is gathered: a packet of the largest size with many options, or a large key log. */
 const BLOCK_MAX = 2 * PACKET_MAX;
 /** The longest block that is believed to be one at all; a longer length field is taken for damage. */
 const BLOCK_BELIEVED = 1 << 28;
@@ -46,9 +49,9 @@ export function isPcapng(bytes: Uint8Array, at: number): boolean {
 /**
  * Reads a pcapng file: several sections and interfaces, either byte order per section, every block used or skipped.
  *
- * Theory of operation. A block states its length at its beginning and at its end. Blocks that are of no interest are passed
- * over without being gathered, however long they are; those that are used are bounded by BLOCK_MAX. When the two lengths differ, or the
- * first one cannot be, the reader searches, byte by byte, for the next offset where a block of a known type has two equal lengths.
+ * Theory of operation. A block states its length at its beginning and at its end. When the two differ, or the first one cannot be, the
+ * reader searches, byte by byte, for the next offset where a block of a type that it uses has two equal lengths. What is gathered for
+ * that is bounded by BLOCK_MAX; longer blocks of the types that may be long are passed over without being gathered.
  */
 export class PcapngReader extends ChunkParser {
   readonly #packet = new CapturedPacket();
@@ -78,17 +81,24 @@ export class PcapngReader extends ChunkParser {
     if (this.#sections === 0 && type !== Block.section) return this.#lose('comes before any section header');
     if (length < BLOCK_MIN || length % 4 !== 0 || length > BLOCK_BELIEVED)
       return this.#lose(`claims to be ${length} bytes long`);
-    if (length > BLOCK_MAX && isUsed(type)) {
-      if (type !== Block.decryptionSecrets) return this.#lose(`claims to be ${length} bytes long`);
-      this.#report(`its secrets block of ${length} bytes is too long to be used`);
-    }
-    if (!isUsed(type) || length > BLOCK_MAX) {
+    if (length > BLOCK_MAX) {
+      if (!mayBeLong(type)) return this.#lose(`claims to be ${length} bytes long`);
+      if (type === Block.decryptionSecrets) this.#report(`its secrets block of ${length} bytes is too long to be used`);
       this.skip = length;
       this.need = BLOCK_MIN;
       return this.#skipNow(start, end);
     }
-    if (end - start < length) return this.#wait(length);
+    if (end - start < length) {
+      const isWrong = this.ended && this.#find(bytes, start + 1, end) >= 0;
+      return isWrong ? this.#lose(`claims to be ${length} bytes long`) : this.#wait(length);
+    }
     if (u32(bytes, start + length - 4, this.#little) !== length) return this.#lose('states two different lengths');
+    const next = start + length;
+    if (end - next >= BLOCK_MIN && !this.#mayBegin(bytes, next)) {
+      // A block that lost bytes may end in the length of the next one.
+      const inner = this.#find(bytes, start + 4, end);
+      if (inner >= 0 && inner < next) return this.#lose('reaches into the block behind it');
+    }
     this.need = BLOCK_MIN;
     this.#block(type, bytes, start + 8, start + length - 4);
     return length;
@@ -143,23 +153,38 @@ export class PcapngReader extends ChunkParser {
   }
 
   #search(bytes: Uint8Array, start: number, end: number): number {
-    for (let at = start; end - at >= BLOCK_MIN; at++) {
+    const at = this.#find(bytes, start, end);
+    if (at < 0) {
+      this.need = BLOCK_MIN;
+      return Math.max(0, end - start - BLOCK_MIN + 1);
+    }
+    const length = u32(bytes, at + 4, this.#little);
+    if (end - at < length) {
+      this.need = length;
+      return at - start;
+    }
+    this.#searching = false;
+    this.need = BLOCK_MIN;
+    return at === start ? this.step(bytes, start, end) : at - start;
+  }
+
+  #mayBegin(bytes: Uint8Array, at: number): boolean {
+    const type = u32(bytes, at, this.#little);
+    if (type === Block.section) return true;
+    const length = u32(bytes, at + 4, this.#little);
+    return length >= BLOCK_MIN && length % 4 === 0 && (length <= BLOCK_MAX || mayBeLong(type));
+  }
+
+  /** The first offset from `from` on where a block that is used has two equal lengths, or may have when more of it has come; -1 when there is none. */
+  #find(bytes: Uint8Array, from: number, end: number): number {
+    for (let at = from; end - at >= BLOCK_MIN; at++) {
       const type = u32(bytes, at, this.#little);
       if (type === Block.section ? !this.#byteOrder(bytes, at) : !isUsed(type)) continue;
       const length = u32(bytes, at + 4, this.#little);
       if (length < BLOCK_MIN || length % 4 !== 0 || length > BLOCK_MAX) continue;
-      if (end - at < length) {
-        if (this.ended) continue;
-        this.need = length;
-        return at - start;
-      }
-      if (u32(bytes, at + length - 4, this.#little) !== length) continue;
-      this.#searching = false;
-      this.need = BLOCK_MIN;
-      return at === start ? this.step(bytes, start, end) : at - start;
+      if (end - at < length ? !this.ended : u32(bytes, at + length - 4, this.#little) === length) return at;
     }
-    this.need = BLOCK_MIN;
-    return Math.max(0, end - start - BLOCK_MIN + 1);
+    return -1;
   }
 
   /** @param at, to the block's body */
@@ -310,6 +335,18 @@ function isUsed(type: number): boolean {
     type === Block.simplePacket ||
     type === Block.obsoletePacket ||
     type === Block.decryptionSecrets
+  );
+}
+
+/** Blocks of these types are passed over however long they are; any other that claims to be long is taken for damage. */
+function mayBeLong(type: number): boolean {
+  return (
+    type === Block.nameResolution ||
+    type === Block.interfaceStatistics ||
+    type === Block.decryptionSecrets ||
+    type === Block.journal ||
+    type === Block.custom ||
+    type === Block.customNotCopied
   );
 }
 

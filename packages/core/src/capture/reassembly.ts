@@ -47,6 +47,11 @@ export class StreamAssembler {
     return this.#begun;
   }
 
+  /** Whether any byte has been seen, or missed. */
+  get hasCarried(): boolean {
+    return this.position > 0 || this.#waiting.length > 0;
+  }
+
   /** Pieces waiting. */
   get pieces(): number {
     return this.#waiting.length;
