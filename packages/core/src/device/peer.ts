@@ -464,12 +464,23 @@ export class Peer implements Scheduled, LinksOwner {
     this.handshake.destroy();
   }
 
+  /**
+   * What is shown, and saved: where the peer is, over TCP with the port at which it can be dialled where one is configured; a port that the peer dialled
+   * from would be of no use to whoever configures it again (KERNEL.md row 17). The connections' own addresses are told with them.
+   */
+  #shownEndpoint(): Endpoint | null {
+    const { configured, shown } = this.endpoint;
+    if (this.transport !== 'tcp') return shown;
+    const heard = this.links.active?.remote ?? shown;
+    return heard === null || configured === null ? heard : { ...heard, port: configured.port };
+  }
+
   snapshot(now: number): PeerSnapshot {
     const active = this.links.active;
     return {
       publicKey: this.publicKey.slice(),
       presharedKey: this.presharedKey?.slice() ?? null,
-      endpoint: active !== null && this.transport === 'tcp' ? active.remote : this.endpoint.shown,
+      endpoint: this.#shownEndpoint(),
       allowedIps: this.device.allowedIps.list(this),
       lastHandshake: this.lastHandshake,
       rxBytes: this.rxBytes,
