@@ -17,7 +17,10 @@ export class SocketStream implements NativeStream {
   ) {
     socket.setNoDelay(true);
     socket.on('error', (error: NodeJS.ErrnoException) => this.#failed(error));
-    socket.on('close', () => this.#failed(null));
+    // A socket whose two directions have both ended closes by itself, before the inner side knows of it.
+    socket.on('close', () => {
+      if (!socket.readableEnded || !socket.writableFinished) this.#failed(null);
+    });
   }
 
   /** Makes it the native side of `flow`. */

@@ -15,9 +15,15 @@ export class Congestion {
     this.window = INITIAL_SEGMENTS * mss;
   }
 
-  setMss(mss: number): void {
+  /** The other side's SYN said how long segments may be. */
+  start(mss: number): void {
     this.mss = mss;
-    this.window = Math.max(this.window, 2 * mss);
+    this.window = INITIAL_SEGMENTS * mss;
+  }
+
+  /** The path turned out to take less. */
+  shrink(mss: number): void {
+    this.mss = mss;
   }
 
   /** `bytes` were newly acknowledged while `inFlight` were out. A window that was not used does not grow (RFC 7661). */

@@ -50,7 +50,7 @@ export function readSyn(flows: TcpFlows, flow: TcpFlow, segment: Segment): void 
   flow.irs = segment.sequence;
   const theirs = segment.mss === 0 ? MSS_DEFAULT : Math.max(segment.mss, MSS_MIN);
   flow.mss = Math.min(theirs, flows.mssFor(flow));
-  flow.congestion.setMss(flow.mss);
+  flow.congestion.start(flow.mss);
   flow.theirScale = Math.max(0, segment.scale);
   flow.ourScale = segment.scale >= 0 ? WINDOW_SCALE : 0;
   flow.sack = segment.sackPermitted;
