@@ -19,6 +19,8 @@ import { tunGone, type Tun } from './tun.js';
 import { TunInput } from './tuninput.js';
 import { TunOutput } from './tunoutput.js';
 import { UdpSockets } from './udpsockets.js';
+import { UNREACHABLE_MAX, writeUnreachable } from './unreachable.js';
+import type { Slab } from '../slab/slab.js';
 
 /**
  * The Linux driver: an epoll loop around the core.
@@ -54,6 +56,9 @@ const WRITE_AFTER = 64 * 1024;
 const QUEUE_SLAB = 512 * 1024;
 /** Longest wait that epoll takes, ms. */
 const WAIT_MAX = 0x7fffffff;
+/** ICMP errors per second for packets that no peer takes, and at once (kernel net/ipv4/icmp.c: icmp_msgs_per_sec, icmp_msgs_burst, lower). */
+const ERRORS_PER_SECOND = 100;
+const ERRORS_BURST = 50;
 /** Random bytes drawn from the system at once. */
 const RANDOM_POOL = 4096;
 
@@ -86,6 +91,8 @@ export class Engine implements Driver {
   readonly #random = new Uint8Array(RANDOM_POOL);
   #randomUsed = RANDOM_POOL;
   #tunWatched = true;
+  #errors = ERRORS_BURST;
+  #errorsAt = 0;
   #stopped = false;
 
   /** Takes over the TUN's descriptor. */
@@ -94,7 +101,7 @@ export class Engine implements Driver {
     this.#wake = wake;
     this.inner = new TunOutput(tun);
     this.device = new Device(this, crypto, { mtu, ...(keyLog === undefined ? {} : { keyLog }) });
-    this.#input = new TunInput(tun);
+    this.#input = new TunInput(tun, (slab, offset, length) => this.#refuse(slab, offset, length));
     this.#tcp = new TcpSockets(this.#epoll, this.device, FIRST_CONNECTION);
     this.#listeners = new Listeners(this.#epoll, {
       tcp4: Token.tcp4,
@@ -102,7 +109,7 @@ export class Engine implements Driver {
       udp4: Token.udp4,
       udp6: Token.udp6,
     });
-    this.#paths = new PathWatch(this.device, this.#tcp);
+    this.#paths = new PathWatch(this.device, this.#tcp, this.datagrams);
     this.#epoll.add(this.#tun.fd, EPOLLIN, Token.tun);
     if (wake !== undefined) this.#epoll.add(wake.fd, EPOLLIN, Token.wake);
     if (this.#paths.fd >= 0) this.#epoll.add(this.#paths.fd, EPOLLIN, Token.paths);
@@ -253,6 +260,18 @@ export class Engine implements Driver {
         sinceWrite = 0;
       }
     }
+  }
+
+  /** Tells the sender of a packet that no peer takes. */
+  #refuse(slab: Slab, offset: number, length: number): void {
+    const now = performance.now();
+    this.#errors = Math.min(ERRORS_BURST, this.#errors + ((now - this.#errorsAt) / 1000) * ERRORS_PER_SECOND);
+    this.#errorsAt = now;
+    if (this.#errors < 1) return;
+    this.#errors--;
+    const room = this.inner.reserve(UNREACHABLE_MAX);
+    const answer = writeUnreachable(slab, offset, length, this.inner.slab, room);
+    if (answer > 0) this.inner.commit(room, answer);
   }
 
   /** Whether epoll is to tell of packets in the TUN. While it is not, they wait there, and their senders notice. */

@@ -2,6 +2,7 @@ import type { Device } from '../device/device.js';
 import { drainRouteWatch, isLocal, openRouteWatch, sourceFor } from './routewatch.js';
 import { close } from './syscalls.js';
 import type { TcpSocket, TcpSockets } from './tcpsockets.js';
+import type { UdpSockets } from './udpsockets.js';
 
 /** Changes come in flocks, and a link that just came up has no routes yet: look when it has been quiet for so long, ms. */
 const SETTLE = 100;
@@ -19,6 +20,7 @@ export class PathWatch {
   constructor(
     private readonly device: Device,
     private readonly tcp: TcpSockets,
+    private readonly udp: UdpSockets,
   ) {}
 
   /** Something changed. */
@@ -33,6 +35,9 @@ export class PathWatch {
     // A copy: connections are begun and ended in the course of this.
     for (const socket of [...this.tcp.all()]) {
       if (socket.connection.handle === socket && this.#changed(socket)) this.device.pathChanged(now, socket.connection);
+    }
+    for (const { transport, datagram } of this.device.peers.values()) {
+      if (transport === 'udp' && datagram !== null) this.udp.reroute(datagram.remote, this.device.fwmark);
     }
   }
 

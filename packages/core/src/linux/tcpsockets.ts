@@ -24,7 +24,7 @@ const CONGESTED_BYTES = 160 * 1024;
  * But not for longer than this, ms: on a fast path a socket takes more within a fraction of it, and where it does not, other peers must not
  * wait; the queue's own bounds then decide what is dropped.
  */
-const PATIENCE = 5;
+const PATIENCE = 20;
 
 /** One connection's socket. */
 export class TcpSocket {

@@ -19,7 +19,7 @@ export const CONTROL_MAX = 40;
 
 /**
  * A way to a peer over UDP: its address, and the local address that it last spoke to, which replies are to come from. The same
- * endpoint reached at two local addresses is two routes, each with an Endpoint object of its own; so when the core learns an endpoint from an
+ * endpoint reached at two local addresses, or by two interfaces, is two routes, each with an Endpoint object of its own; so when the core learns an endpoint from an
  * authentic message, it has learned the local address with it, and a forged message changes nothing.
  */
 export class UdpRoute {
@@ -68,6 +68,15 @@ export class UdpRoute {
     return true;
   }
 
+  /** The address of ours that the peer spoke to last, and the index of the interface where that came in; null when the system chooses. */
+  get local(): { readonly address: Uint8Array; readonly interface: number } | null {
+    if (!this.#hasInfo) return null;
+    const words = new Uint8Array(this.#info.buffer.slice(0));
+    return this.family === 4
+      ? { address: words.subarray(4, 8), interface: this.#info[0]! }
+      : { address: words.subarray(0, 16), interface: this.#info[4]! };
+  }
+
   /** Lets the system choose the local address from now on. @returns whether it was bound to one */
   forgetLocal(): boolean {
     const had = this.#hasInfo;
@@ -91,9 +100,18 @@ export class UdpRoute {
     view.setInt32(offset + 4, 0, true);
     view.setInt32(offset + 8, v4 ? IPPROTO_IP : IPPROTO_IPV6, true);
     view.setInt32(offset + 12, v4 ? IP_PKTINFO : IPV6_PKTINFO, true);
-    for (let i = 0; 4 * i < data; i++) view.setInt32(offset + CMSG_HEADER + 4 * i, this.#info[i]!, true);
+    // The interface is left to the routing table, but for link-local addresses, which mean nothing without one.
+    const leftOut = v4 ? 0 : this.#isLinkLocal ? -1 : 4;
+    for (let i = 0; 4 * i < data; i++) {
+      view.setInt32(offset + CMSG_HEADER + 4 * i, i === leftOut ? 0 : this.#info[i]!, true);
+    }
     // Room is counted in whole words of 8 bytes (CMSG_SPACE).
     return v4 ? 32 : 40;
+  }
+
+  /** fe80::/10, whose first two bytes make the lower half of the first word */
+  get #isLinkLocal(): boolean {
+    return (this.#info[0]! & 0xc0ff) === 0x80fe;
   }
 }
 
@@ -108,15 +126,13 @@ function nameWord(slab: Slab, name: number, i: number): number {
 }
 
 /**
- * A word of the packet information as it is to be sent back. IPv4: { interface, local address, header's destination }; the interface is left
- * to the routing table and the local address (spec_dst) is taken. IPv6: { local address, interface }; the interface counts for link-local only.
+ * A word of the packet information. IPv4: { interface, local address (spec_dst), header's destination }, the last of which says nothing more.
+ * IPv6: { local address, interface }.
  */
 function infoWord(slab: Slab, info: number, i: number): number {
   const { view } = slab;
-  if (view.getInt32(info - 4, true) === IP_PKTINFO) return i === 1 ? view.getInt32(info + 4, true) : 0;
-  if (i < 4) return view.getInt32(info + 4 * i, true);
-  const linkLocal = (view.getUint16(info, false) & 0xffc0) === 0xfe80;
-  return linkLocal ? view.getInt32(info + 16, true) : 0;
+  const words = view.getInt32(info - 4, true) === IP_PKTINFO ? 2 : INFO_WORDS;
+  return i < words ? view.getInt32(info + 4 * i, true) : 0;
 }
 
 /** Where the packet information's data begin among the control messages; -1 when there is none. */

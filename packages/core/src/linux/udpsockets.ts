@@ -1,10 +1,11 @@
 import type { Endpoint } from '../address/endpoint.js';
 import type { DatagramSink } from '../device/driver.js';
 import type { Device } from '../device/device.js';
-import { EAGAIN, EINTR, EINVAL } from './errno.js';
+import { EAGAIN, EINTR, EINVAL, ENETUNREACH } from './errno.js';
 import { errno, libc } from './libc.js';
 import { MessageVector } from './messagevector.js';
 import { nativeSlab } from './nativeslab.js';
+import { interfaceTowards } from './routequery.js';
 import { setBuffers } from './sockopts.js';
 import { UdpRoutes, type UdpRoute } from './udproutes.js';
 import type { Slab } from '../slab/slab.js';
@@ -109,6 +110,18 @@ export class UdpSockets implements DatagramSink {
     if (out.isFull) this.flush();
   }
 
+  /**
+   * Ways may have changed. What now leaves for that endpoint by another interface than the peer was heard on is no longer bound to the
+   * address that it spoke to (kernel socket.c, send4 and send6).
+   */
+  reroute(to: Endpoint, mark: number): void {
+    const route = this.#routes.to(to);
+    const { local } = route;
+    if (local === null) return;
+    const leavesBy = interfaceTowards(to, local.address, mark);
+    if (leavesBy !== 0 && leavesBy !== local.interface) route.forgetLocal();
+  }
+
   /** Sends what waits. */
   flush(): void {
     this.sendFailures += this.#out4.send() + this.#out6.send();
@@ -152,8 +165,9 @@ class Outgoing {
         failures += this.#count - first;
         break;
       }
-      // The first one is at fault. A local address that is no longer ours is left to the system from now on.
-      if (error === EINVAL && this.#routes[first]!.forgetLocal()) {
+      // The first one is at fault. A local address that is no longer ours is left to the system from now on (IPv6 and older kernels
+      // say EINVAL to it, newer ones ENETUNREACH for IPv4).
+      if ((error === EINVAL || error === ENETUNREACH) && this.#routes[first]!.forgetLocal()) {
         const name = this.#routes[first]!.writeName(this.#messages.slab, this.#messages.nameAt(first));
         this.#messages.setLengths(first, name, 0);
         continue;

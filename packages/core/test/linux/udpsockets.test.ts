@@ -1,0 +1,177 @@
+import { afterEach, describe, expect, test } from '@jest/globals';
+import dgram from 'node:dgram';
+import { once } from 'node:events';
+import { endpointOf, formatEndpoint, type Endpoint } from '../../src/address/endpoint.js';
+import { parseIp } from '../../src/address/ip.js';
+import { bindUdp, localEndpoint } from '../../src/linux/sockets.js';
+import { close } from '../../src/linux/syscalls.js';
+import { UdpSockets } from '../../src/linux/udpsockets.js';
+import { inNamespace, noTun, run } from './helpers.js';
+
+const rooted = noTun === null ? test : test.skip;
+const why = noTun === null ? '' : ` (SKIPPED: ${noTun})`;
+
+const cleanups: (() => void)[] = [];
+afterEach(() => {
+  for (const cleanup of cleanups.splice(0)) cleanup();
+});
+
+interface Got {
+  text: string;
+  from: Endpoint;
+}
+
+/** Our sockets on a free port, and what comes in there. */
+function server() {
+  const udp4 = bindUdp(4, 0);
+  const { port } = localEndpoint(udp4)!;
+  const udp6 = bindUdp(6, port);
+  const sockets = new UdpSockets();
+  sockets.use(udp4, udp6);
+  const got: Got[] = [];
+  const taker = {
+    datagram: (_now: number, slab: { bytes: Uint8Array }, offset: number, length: number, from: Endpoint) => {
+      got.push({ text: Buffer.from(slab.bytes.subarray(offset, offset + length)).toString(), from });
+    },
+  };
+  const receive = async (count: number): Promise<void> => {
+    while (got.length < count) {
+      for (const fd of [udp4, udp6]) expect(sockets.receive(0, fd, taker as never)).toBe(0);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  };
+  cleanups.push(() => {
+    close(udp4);
+    close(udp6);
+  });
+  return { sockets, port, got, receive };
+}
+
+async function client(address: string): Promise<dgram.Socket> {
+  const socket = dgram.createSocket(address.includes(':') ? 'udp6' : 'udp4');
+  socket.bind(0, address);
+  await once(socket, 'listening');
+  cleanups.push(() => socket.close());
+  return socket;
+}
+
+function send(sockets: UdpSockets, text: string, to: Endpoint): void {
+  const room = sockets.reserve(text.length);
+  sockets.slab.bytes.set(Buffer.from(text), room);
+  sockets.commit(room, text.length, to);
+}
+
+describe('UDP sockets', () => {
+  test.each([
+    ['127.0.0.1', ['127.0.0.1', '127.0.0.2', '127.9.9.9']],
+    ['::1', ['::1']],
+  ])('a reply to %s comes from the very address that was spoken to', async (from, addresses) => {
+    const { sockets, port, got, receive } = server();
+    const socket = await client(from);
+    for (const address of addresses) {
+      got.length = 0;
+      socket.send('hello', port, address);
+      await receive(1);
+      expect(got[0]).toMatchObject({ text: 'hello', from: { address: from, port: socket.address().port } });
+      send(sockets, 'reply', got[0]!.from);
+      sockets.flush();
+      const [message, info] = (await once(socket, 'message')) as [Buffer, dgram.RemoteInfo];
+      expect([String(message), info.address, info.port]).toEqual(['reply', address, port]);
+    }
+  });
+
+  test('an endpoint that was heard at one address does not become another because someone spoke to another', async () => {
+    const { sockets, port, got, receive } = server();
+    const socket = await client('127.0.0.1');
+    socket.send('a', port, '127.0.0.2');
+    await receive(1);
+    socket.send('b', port, '127.0.0.3');
+    await receive(2);
+    socket.send('c', port, '127.0.0.2');
+    await receive(3);
+    const [a, b, c] = got.map(({ from }) => from);
+    expect(formatEndpoint(a!)).toBe(formatEndpoint(b!));
+    const heard: string[] = [];
+    socket.on('message', (message, info) => heard.push(`${String(message)} from ${info.address}`));
+    send(sockets, 'to a', a!);
+    send(sockets, 'to b', b!);
+    send(sockets, 'to c', c!);
+    sockets.flush();
+    while (heard.length < 3) await new Promise((resolve) => setImmediate(resolve));
+    expect(heard).toEqual(['to a from 127.0.0.2', 'to b from 127.0.0.3', 'to c from 127.0.0.2']);
+  });
+
+  test('hundreds in one turn, both families mixed, in order and whole', async () => {
+    const { sockets, port, got, receive } = server();
+    const four = await client('127.0.0.1');
+    const six = await client('::1');
+    const heard: Record<string, string[]> = { four: [], six: [] };
+    four.on('message', (message) => heard['four']!.push(String(message)));
+    six.on('message', (message) => heard['six']!.push(String(message)));
+    const expected: string[] = [];
+    for (let i = 0; i < 150; i++) {
+      const text = `${i} `.repeat(1 + ((i * 37) % 40));
+      expected.push(text);
+      for (const socket of [four, six]) {
+        send(sockets, text, endpointOf(parseIp(socket.address().address)!, socket.address().port));
+      }
+    }
+    sockets.flush();
+    while (heard['four']!.length + heard['six']!.length < 300) await new Promise((resolve) => setImmediate(resolve));
+    expect(heard).toEqual({ four: expected, six: expected });
+    expect(sockets.sendFailures).toBe(0);
+    for (const text of expected) four.send(text, port, '127.0.0.1');
+    await receive(150);
+    expect(got.map(({ text }) => text)).toEqual(expected);
+    // One sender is one Endpoint: none is made for each datagram.
+    expect(new Set(got.map(({ from }) => from)).size).toBe(1);
+  });
+
+  test('what cannot be sent is counted, and what is behind it is sent', async () => {
+    const { sockets } = server();
+    const socket = await client('127.0.0.1');
+    const good = endpointOf(parseIp('127.0.0.1')!, socket.address().port);
+    send(sockets, 'one', good);
+    send(sockets, 'lost', endpointOf(parseIp('255.255.255.255')!, 9));
+    send(sockets, 'two', good);
+    const heard: string[] = [];
+    socket.on('message', (message) => heard.push(String(message)));
+    sockets.flush();
+    while (heard.length < 2) await new Promise((resolve) => setImmediate(resolve));
+    expect(heard).toEqual(['one', 'two']);
+    expect(sockets.sendFailures).toBe(1);
+    expect(sockets.reserve(65_508)).toBe(-1);
+    sockets.use(-1, -1);
+    send(sockets, 'nowhere', good);
+    expect(sockets.sendFailures).toBe(2);
+  });
+
+  test('the largest datagram, both ways', async () => {
+    const { sockets, port, got, receive } = server();
+    const socket = await client('127.0.0.1');
+    const text = 'x'.repeat(65_507);
+    socket.send(text, port, '127.0.0.1');
+    await receive(1);
+    expect(got[0]!.text).toBe(text);
+    send(sockets, text, got[0]!.from);
+    sockets.flush();
+    expect(String((await once(socket, 'message'))[0])).toBe(text);
+  });
+
+  rooted('a local address that is gone is left to the system' + why, () =>
+    inNamespace(async () => {
+      await run('ip', ['address', 'add', '10.1.1.1/32', 'dev', 'lo']);
+      const { sockets, port, got, receive } = server();
+      const socket = await client('127.0.0.1');
+      socket.send('hello', port, '10.1.1.1');
+      await receive(1);
+      await run('ip', ['address', 'delete', '10.1.1.1/32', 'dev', 'lo']);
+      send(sockets, 'reply', got[0]!.from);
+      sockets.flush();
+      const [message, info] = (await once(socket, 'message')) as [Buffer, dgram.RemoteInfo];
+      expect([String(message), info.address]).toEqual(['reply', '127.0.0.1']);
+      expect(sockets.sendFailures).toBe(0);
+      for (const cleanup of cleanups.splice(0)) cleanup();
+    }),
+  );
+});
