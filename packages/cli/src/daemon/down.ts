@@ -25,8 +25,10 @@ export async function takeDown(name: string, paths: RunPaths, shell: Shell): Pro
   try {
     if (client === null) {
       if (state === null) throw await notUp(name, paths);
-      if (isRunning(state)) await kill(state, shell);
-      else shell.say(`warning: the daemon of ${name} is gone; cleaning up after it`);
+      if (isRunning(state)) await end(state, shell);
+      // One that ended by itself has done everything.
+      if (readState(paths, name) === null) return forget(name, paths);
+      shell.say(`warning: the daemon of ${name} is gone; cleaning up after it`);
       return await clearLeftovers(state, paths, shell);
     }
     if (state === null) return await stop(client, null, shell);
@@ -71,13 +73,21 @@ async function openControl(name: string, paths: RunPaths): Promise<ControlClient
 /** Asks the daemon to end and waits until its process is gone. */
 async function stop(client: ControlClient, state: TunnelState | null, shell: Shell): Promise<void> {
   const timeout = new Promise<'late'>((resolve) => setTimeout(() => resolve('late'), STOP_TIMEOUT).unref());
-  const outcome = await Promise.race([client.stop(), timeout]);
+  // However it answers: what counts is that it goes.
+  const outcome = await Promise.race([client.stop().catch(() => 'failed'), timeout]);
   if (state === null) return;
   if (outcome === 'late' || !(await gone(state, STOP_TIMEOUT))) await kill(state, shell);
 }
 
+/** Ends a daemon that cannot be asked. */
+async function end(state: TunnelState, shell: Shell): Promise<void> {
+  shell.say(`warning: the daemon of ${state.name} has no socket; sending SIGTERM to process ${state.pid}`);
+  process.kill(state.pid, 'SIGTERM');
+  if (!(await gone(state, STOP_TIMEOUT))) await kill(state, shell);
+}
+
 async function kill(state: TunnelState, shell: Shell): Promise<void> {
-  shell.say(`warning: the daemon of ${state.name} does not answer; killing process ${state.pid}`);
+  shell.say(`warning: the daemon of ${state.name} does not end; killing process ${state.pid}`);
   process.kill(state.pid, 'SIGKILL');
   if (!(await gone(state, STOP_TIMEOUT))) {
     throw new WirestreamError('daemon-stuck', `process ${state.pid} of ${state.name} cannot be killed`);

@@ -158,6 +158,24 @@ describeReal('a default route into the tunnel', ['nft', 'tcpdump'], () => {
     await clean(a.name);
   });
 
+  test('a tunnel whose own packets would go into it is refused; with a route around it is not', async () => {
+    const a = await up('tcp');
+    await a.down();
+    postDownRan(a);
+    const text = readFileSync(a.file, 'utf8').replace(/AllowedIPs = .*/, 'AllowedIPs = 128.0.0.0/1');
+    writeFileSync(a.file, text);
+    const refused = await wirestream(hosts.a.ns, ['up', a.file]);
+    expect(refused.stderr).toMatch(
+      /\nwirestream: the way to the endpoint 203\.0\.113\.9 leads into the tunnel itself\n {2}hint: /,
+    );
+    expect(refused.code).toBe(1);
+    await clean(a.name);
+    writeFileSync(a.file, text.replace('[Peer]', `PostUp = ip route add ${OUTER} via ${hosts.b.v4}\n[Peer]`));
+    await a.up();
+    await reachable(hosts.a.ns, FAR4);
+    await a.down();
+  });
+
   test('Ctrl-C during up, and in the foreground', async () => {
     const a = await up('tcp');
     await a.down();
