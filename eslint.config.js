@@ -36,6 +36,7 @@ export default tseslint.config(
       globals: Object.fromEntries(
         [
           'process',
+          'fetch',
           'console',
           'performance',
           'Buffer',

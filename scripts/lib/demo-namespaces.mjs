@@ -133,7 +133,19 @@ ${host === 'a' ? `Endpoint = ${HOSTS.b.outer}:${PORT}\n` : ''}`,
 
     say('a capture of the outer traffic begins');
     const pcap = path.join(folder, 'outer.pcap');
-    const tcpdump = start('b', 'tcpdump', '--immediate-mode', '-i', 'eth0', '-w', pcap, '-U', '-s', '0', `tcp port ${PORT}`);
+    const tcpdump = start(
+      'b',
+      'tcpdump',
+      '--immediate-mode',
+      '-i',
+      'eth0',
+      '-w',
+      pcap,
+      '-U',
+      '-s',
+      '0',
+      `tcp port ${PORT}`,
+    );
     await new Promise((resolve, reject) => {
       let said = '';
       tcpdump.stderr.on('data', (text) => {

@@ -1,8 +1,11 @@
 import { Args, Command, Flags } from '@oclif/core';
 import { isWirestreamError, WirestreamError } from '@wirestream/core/device/errors';
 import { isInterfaceName } from '@wirestream/core/config/names';
-import { runPaths } from '../control/paths.js';
+import type { FlowSnapshot } from '@wirestream/core/userspace/snapshot';
+import { ControlClient } from '../control/control.js';
+import { controlSocket, runPaths } from '../control/paths.js';
 import type { ShownDevice } from '../show/device.js';
+import { formatFlow } from '../show/flows.js';
 import { FIELDS, formatField } from '../show/fields.js';
 import { devicesToJson } from '../show/json.js';
 import { paintFor } from '../show/paint.js';
@@ -11,7 +14,7 @@ import { listDevices, readDevice } from '../show/source.js';
 
 export default class Show extends Command {
   static override summary = 'Show tunnels, as wg show does, and their TCP connections.';
-  static override description = `Takes what wg show takes: nothing or "all" for every tunnel, "interfaces" for their names, or the name of one; then a single field, or "dump", for programs.
+  static override description = `Takes what wg show takes: nothing or "all" for every tunnel, "interfaces" for their names, or the name of one; then a single field, or "dump", for programs. "flows" lists what goes through tunnels without an interface.
 
 WG_COLOR_MODE=always|never|auto chooses colours, WG_HIDE_KEYS=never prints secret keys.`;
   static override examples = [
@@ -21,8 +24,10 @@ WG_COLOR_MODE=always|never|auto chooses colours, WG_HIDE_KEYS=never prints secre
     '<%= config.bin %> show wg0 --json',
   ];
   static override args = {
-    interface: Args.string({ description: 'an interface, "all" (the default), or "interfaces" for the names' }),
-    field: Args.string({ description: 'print only this', options: FIELDS }),
+    interface: Args.string({
+      description: 'an interface, "all" (the default), "interfaces" for the names, or "flows"',
+    }),
+    field: Args.string({ description: 'print only this', options: [...FIELDS, 'flows'] }),
   };
   static override flags = {
     json: Flags.boolean({ description: "print JSON with wg-json's names; secret keys are not hidden" }),
@@ -32,8 +37,12 @@ WG_COLOR_MODE=always|never|auto chooses colours, WG_HIDE_KEYS=never prints secre
     const { args, flags } = await this.parse(Show);
     const field = args.field as (typeof FIELDS)[number] | undefined;
     const which = args.interface ?? 'all';
-    if (flags.json && (field !== undefined || which === 'interfaces')) {
+    if (flags.json && args.field !== 'flows' && (field !== undefined || which === 'interfaces')) {
       throw new WirestreamError('usage', '--json prints everything; leave the field away');
+    }
+    if (which === 'flows' || args.field === 'flows') {
+      await this.#flows(which === 'flows' ? await listDevices(runPaths()) : [which], flags.json);
+      return;
     }
     if (which === 'interfaces') {
       if (field !== undefined) throw new WirestreamError('usage', 'there are no fields of "interfaces"');
@@ -53,6 +62,22 @@ WG_COLOR_MODE=always|never|auto chooses colours, WG_HIDE_KEYS=never prints secre
         now: Date.now(),
       };
       process.stdout.write(devices.map((shown) => formatPretty(shown, options)).join('\n'));
+    }
+  }
+
+  /** The flows of tunnels with a user-space stack; others have none. */
+  async #flows(names: readonly string[], json: boolean): Promise<void> {
+    const all: Record<string, FlowSnapshot[]> = {};
+    for (const name of names) {
+      if (!isInterfaceName(name)) throw new WirestreamError('usage', `'${name}' is not the name of an interface`);
+      const client = await ControlClient.open(controlSocket(runPaths(), name)).catch(() => null);
+      if (client === null && names.length === 1) throw new WirestreamError('no-tunnel', `there is no tunnel ${name}`);
+      all[name] = (await client?.flows()) ?? [];
+      client?.close();
+    }
+    if (json) return this.log(JSON.stringify(all, null, 2));
+    for (const [name, flows] of Object.entries(all)) {
+      for (const flow of flows) this.log(formatFlow(name, flow));
     }
   }
 

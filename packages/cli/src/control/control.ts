@@ -3,12 +3,16 @@
  *
  * Theory of operation. JSON Lines: a client sends one request per line, the daemon answers each with one line, in turn.
  * `snapshot` gives the whole device, TCP connections included; `info` what this daemon is; `stop` takes the tunnel down and
- * answers when that is done, whereupon the daemon exits and the connection ends: when it has, nothing is left of it.
+ * answers when that is done, whereupon the daemon exits and the connection ends: when it has, nothing is left of it. `flows` and
+ * `ping` are for tunnels with a user-space stack.
  * Byte arrays travel as {"$bytes": HEX}. Only the user who runs the daemon can open the socket.
  */
 import type { Socket } from 'node:net';
 import { WirestreamError } from '@wirestream/core/device/errors';
 import type { DeviceSnapshot } from '@wirestream/core/device/snapshot';
+import { parseIp } from '@wirestream/core/address/ip';
+import type { FlowSnapshot } from '@wirestream/core/userspace/snapshot';
+import type { UserSide } from '../daemon/host.js';
 import { open } from './socket.js';
 import { write } from './uapi.js';
 
@@ -24,11 +28,20 @@ export interface DaemonInfo {
 export interface ControlBackend {
   snapshot(): Promise<DeviceSnapshot>;
   info(): DaemonInfo;
+  /** null where a network interface does that work */
+  user(): Promise<UserSide | null>;
   /** Takes the tunnel down; sockets stay until the answer is out. */
   stop(): Promise<void>;
 }
 
-type Op = 'snapshot' | 'info' | 'stop';
+interface Request {
+  readonly op: 'snapshot' | 'info' | 'stop' | 'flows' | 'ping';
+  /** of ping */
+  readonly address?: string;
+  /** of ping: bytes of data, and ms to wait for the answer */
+  readonly size?: number;
+  readonly timeout?: number;
+}
 type Answer = { ok: true; result: unknown } | { ok: false; error: string };
 
 /** Longest request line, characters. */
@@ -48,14 +61,23 @@ export async function serveControl(socket: Socket, backend: ControlBackend): Pro
 
 async function answer(line: string, backend: ControlBackend): Promise<Answer> {
   try {
-    const { op } = JSON.parse(line) as { op?: unknown };
+    const request = JSON.parse(line) as Partial<Request>;
+    const { op } = request;
     if (op === 'snapshot') return { ok: true, result: await backend.snapshot() };
     if (op === 'info') return { ok: true, result: backend.info() };
     if (op === 'stop') return { ok: true, result: await backend.stop() };
+    if (op === 'flows') return { ok: true, result: (await backend.user())?.flows() ?? [] };
+    if (op === 'ping') return { ok: true, result: await ping(await backend.user(), request) };
     return { ok: false, error: 'no such operation' };
   } catch (error) {
     return { ok: false, error: error instanceof Error ? error.message : String(error) };
   }
+}
+
+async function ping(user: UserSide | null, { address, size, timeout }: Partial<Request>): Promise<number> {
+  if (user === null) throw new Error('this tunnel has an interface; use ping(8)');
+  if (typeof address !== 'string' || parseIp(address) === null) throw new Error('no address to ping');
+  return user.ping(address, { ...(size === undefined ? {} : { size }), ...(timeout === undefined ? {} : { timeout }) });
 }
 
 /** The client's side: one connection, requests one after the other. */
@@ -81,6 +103,15 @@ export class ControlClient {
     return (await this.#ask('info')) as DaemonInfo;
   }
 
+  async flows(): Promise<FlowSnapshot[]> {
+    return (await this.#ask('flows')) as FlowSnapshot[];
+  }
+
+  /** @returns the round-trip time of one echo request, ms */
+  async ping(address: string, options: { size?: number; timeout?: number } = {}): Promise<number> {
+    return (await this.#ask('ping', { address, ...options })) as number;
+  }
+
   /** Takes the tunnel down, and waits until the daemon is gone. */
   async stop(): Promise<void> {
     await this.#ask('stop');
@@ -91,8 +122,8 @@ export class ControlClient {
     this.#socket.destroy();
   }
 
-  async #ask(op: Op): Promise<unknown> {
-    await write(this.#socket, `${JSON.stringify({ op })}\n`);
+  async #ask(op: Request['op'], more: Partial<Request> = {}): Promise<unknown> {
+    await write(this.#socket, `${JSON.stringify({ op, ...more })}\n`);
     const { value, done } = await this.#lines.next();
     if (done === true) throw new WirestreamError('daemon-gone', 'the daemon has gone away');
     const reply = decode(value) as Answer;

@@ -82,15 +82,24 @@ async function stop(client: ControlClient, state: TunnelState | null, shell: She
 /** Ends a daemon that cannot be asked. */
 async function end(state: TunnelState, shell: Shell): Promise<void> {
   shell.say(`warning: the daemon of ${state.name} has no socket; sending SIGTERM to process ${state.pid}`);
-  process.kill(state.pid, 'SIGTERM');
+  signal(state.pid, 'SIGTERM');
   if (!(await gone(state, STOP_TIMEOUT))) await kill(state, shell);
 }
 
 async function kill(state: TunnelState, shell: Shell): Promise<void> {
   shell.say(`warning: the daemon of ${state.name} does not end; killing process ${state.pid}`);
-  process.kill(state.pid, 'SIGKILL');
+  signal(state.pid, 'SIGKILL');
   if (!(await gone(state, STOP_TIMEOUT))) {
     throw new WirestreamError('daemon-stuck', `process ${state.pid} of ${state.name} cannot be killed`);
+  }
+}
+
+/** A process that is gone already is as good. */
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
 

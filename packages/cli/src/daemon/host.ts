@@ -1,6 +1,9 @@
 import type { DeviceSettings } from '@wirestream/core/device/settings';
 import type { DeviceSnapshot } from '@wirestream/core/device/snapshot';
 import { WirestreamError } from '@wirestream/core/device/errors';
+import type { Forward, RemoteForward } from '@wirestream/core/userspace/forward';
+import type { AllowRule } from '@wirestream/core/userspace/rules';
+import type { FlowSnapshot } from '@wirestream/core/userspace/snapshot';
 
 /** What a host is started with. */
 export interface HostOptions {
@@ -13,6 +16,27 @@ export interface HostOptions {
   readonly offload?: boolean;
   /** the file to append a Wireshark key log to; without it none is made */
   readonly keyLogFile?: string;
+  /** what the user-space stack is to do, where there is one */
+  readonly user?: UserOptions;
+}
+
+/** Of a tunnel without an interface. Plain data. */
+export interface UserOptions {
+  /** our addresses inside the tunnel */
+  readonly addresses: readonly { readonly bytes: Uint8Array }[];
+  /** what peers may reach from here */
+  readonly allow: readonly AllowRule[];
+  /** everything */
+  readonly exit: boolean;
+  readonly forwards: readonly Forward[];
+  readonly remoteForwards: readonly RemoteForward[];
+}
+
+/** What only a tunnel with a user-space stack can do. */
+export interface UserSide {
+  flows(): FlowSnapshot[];
+  /** Sends an echo request from our tunnel address. @returns the round-trip time, ms */
+  ping(address: string, options: { timeout?: number; size?: number }): Promise<number>;
 }
 
 /**
@@ -28,6 +52,8 @@ export interface TunnelHost {
   snapshot(): Promise<DeviceSnapshot>;
   /** Closes everything; resolves when no socket and no interface is left. Also after `fatal`. */
   stop(): Promise<void>;
+  /** null where a network interface does that work */
+  readonly user: UserSide | null;
   /** `fatal`: the tunnel has ended by itself, since the interface was removed or something broke. At most once. */
   on(event: 'fatal', listener: (error: Error) => void): unknown;
 }
@@ -42,7 +68,7 @@ export function makesInterface(driver: DriverName): boolean {
 
 /** @throws WirestreamError no-driver */
 export async function createHost(driver: DriverName): Promise<TunnelHost> {
-  if (driver === 'portable') return new (await import('./portablehost.js')).PortableHost();
+  if (driver === 'portable') return new (await import('./rootlesshost.js')).RootlessHost();
   if (process.platform !== 'linux') {
     throw new WirestreamError(
       'no-driver',

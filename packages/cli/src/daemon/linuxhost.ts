@@ -9,6 +9,7 @@ import { keyLogTo } from './keylog.js';
 /** The Linux driver: a TUN, and an engine in a thread of its own. */
 export class LinuxHost extends EventEmitter<{ fatal: [Error] }> implements TunnelHost {
   readonly driver = 'linux';
+  readonly user = null;
   #engine: EngineHost | null = null;
 
   async start(options: HostOptions): Promise<void> {

@@ -86,6 +86,10 @@ export class Tunnel {
       snapshot: async () => this.snapshot(),
       configure: async (settings: DeviceSettings) => this.configure(settings),
       info: () => ({ pid: process.pid, name, version, driver: this.#host.driver }),
+      user: async () => {
+        await this.#started;
+        return this.#host.user;
+      },
       stop: async () => {
         await this.#started;
         return this.stop({ why: 'asked' });

@@ -16,6 +16,7 @@ import type { ConfigSource } from '../config/load.js';
 import { resolveEndpoints, type Resolver } from '../config/resolve.js';
 import { controlSocket, type RunPaths } from '../control/paths.js';
 import { probeSocket } from '../control/socket.js';
+import { checkLoops } from '../network/loops.js';
 import { guarded } from '../network/guard.js';
 import { isRunning, Journal, processStart, readState, removeState } from '../network/journal.js';
 import { chooseTable } from '../network/policy.js';
@@ -45,7 +46,7 @@ export interface UpJob<C extends Carrier> {
   /** given when the user has had enough */
   readonly interrupt: AbortSignal;
   /** what the command line adds to the configuration */
-  readonly extra: Pick<HostOptions, 'offload' | 'keyLogFile'>;
+  readonly extra: Pick<HostOptions, 'offload' | 'keyLogFile' | 'user'>;
   start(options: HostOptions): Promise<C>;
 }
 
@@ -75,6 +76,10 @@ export async function bringUp<C extends Carrier>(job: UpJob<C>): Promise<C> {
     await carrier.configure({ privateKey, replacePeers, peers });
     if (carrier.hasInterface) await setUpNetwork(name, config, settings.fwmark ?? 0, shell, journal);
     for (const command of config.interface.postUp) await shell.hook('PostUp', command, name);
+    if (carrier.hasInterface) {
+      const endpoints = peers.flatMap(({ endpoint }) => (endpoint === undefined ? [] : [endpoint]));
+      await checkLoops(name, endpoints, settings.fwmark ?? 0, shell);
+    }
     return carrier;
   } catch (error) {
     if (journal !== null) await undoNetwork(journal.state, job.shell);
@@ -89,7 +94,8 @@ async function settingsFor<C extends Carrier>(job: UpJob<C>, shell: Shell): Prom
   const { config } = job.parsed;
   const endpoints = await interruptible(resolveEndpoints(job.parsed, job.source.path, job.resolver), job.interrupt);
   const settings = toDeviceSettings(config, endpoints);
-  if (!needsPolicy(config)) return settings;
+  // Without an interface there are no routes, and nothing that could loop.
+  if (job.extra.user !== undefined || !needsPolicy(config)) return settings;
   return { ...settings, fwmark: await chooseTable(config.interface.fwmark, shell) };
 }
 

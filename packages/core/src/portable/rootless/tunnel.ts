@@ -58,6 +58,8 @@ export interface RootlessOptions {
   readonly remoteForwards?: readonly RemoteForward[];
   /** local addresses to listen on for the tunnel itself; all when absent */
   readonly listenOn?: readonly string[];
+  /** takes lines of a Wireshark key log */
+  readonly keyLog?: (lines: string) => void;
 }
 
 export class RootlessTunnel implements StackHost, Turns {
@@ -88,6 +90,7 @@ export class RootlessTunnel implements StackHost, Turns {
       deliver: (slab, offset, length) => this.stack.packet(this.driver.turnAt, slab, offset, length),
       turn: (now) => this.#endOfTurn(now),
       ...(options.listenOn === undefined ? {} : { listenOn: options.listenOn }),
+      ...(options.keyLog === undefined ? {} : { keyLog: options.keyLog }),
     });
   }
 

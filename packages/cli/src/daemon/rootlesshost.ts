@@ -1,0 +1,52 @@
+import { EventEmitter } from 'node:events';
+import type { DeviceSettings } from '@wirestream/core/device/settings';
+import type { DeviceSnapshot } from '@wirestream/core/device/snapshot';
+import { nativeCrypto } from '@wirestream/core/noise/native';
+import { RootlessTunnel } from '@wirestream/core/portable/rootless/tunnel';
+import type { HostOptions, TunnelHost, UserSide } from './host.js';
+import { keyLogTo } from './keylog.js';
+
+/**
+ * The portable driver with the user-space stack: a tunnel with no privileges and no network interface. What peers send to this end is
+ * translated to native sockets, and forwards lead from here into the tunnel.
+ */
+export class RootlessHost extends EventEmitter<{ fatal: [Error] }> implements TunnelHost {
+  readonly driver = 'portable';
+  #tunnel: RootlessTunnel | null = null;
+
+  async start(options: HostOptions): Promise<void> {
+    const tunnel = new RootlessTunnel({
+      crypto: nativeCrypto,
+      settings: options.settings,
+      mtu: options.mtu,
+      addresses: [],
+      ...options.user,
+      ...(options.keyLogFile === undefined ? {} : { keyLog: keyLogTo(options.keyLogFile) }),
+    });
+    await tunnel.start();
+    this.#tunnel = tunnel;
+  }
+
+  async configure(settings: DeviceSettings): Promise<void> {
+    await Promise.resolve();
+    this.#running.configure(settings);
+  }
+
+  async snapshot(): Promise<DeviceSnapshot> {
+    await Promise.resolve();
+    return this.#running.snapshot();
+  }
+
+  async stop(): Promise<void> {
+    await this.#tunnel?.stop();
+  }
+
+  get user(): UserSide {
+    return this.#running;
+  }
+
+  get #running(): RootlessTunnel {
+    if (this.#tunnel === null) throw new Error('not started');
+    return this.#tunnel;
+  }
+}
