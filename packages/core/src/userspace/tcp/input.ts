@@ -87,7 +87,8 @@ function inputSynSent(flows: TcpFlows, now: number, flow: TcpFlow, segment: Segm
   flow.lastActivity = now;
   if (segment.has(ACK)) {
     establish(flows, now, flow);
-    flow.ackNow = true;
+    // By itself, before any data: there are stacks that take the first data for it and wait (REFERENCES F.6).
+    sendAck(flows, flow);
   } else {
     // Both sides opened the same flow at once (RFC 9293 figure 8).
     flow.phase = Phase.synReceived;
@@ -226,6 +227,8 @@ function inputData(flow: TcpFlow, segment: Segment, sequence: number): void {
     flow.largestSegment = Math.max(flow.largestSegment, segment.dataLength);
     if (!inbound.place(segment.view, segment.data + skip, start, length)) flow.ackNow = true;
   }
+  // Whoever probes a closed window is told that it still is.
+  if (flow.stalled) flow.ackNow = true;
   if (inbound.accepted === before && !(segment.has(FIN) && flow.innerFinished && !flow.nativeEnded)) {
     // Out of order, seen before, or more than was asked for: the sender should know where we are.
     flow.ackNow = true;

@@ -87,7 +87,7 @@ function emit(flows: TcpFlows, now: number, flow: TcpFlow, start: number, length
   const { fields, out } = flows;
   const end = start + length + (fin ? 1 : 0);
   fields.sequence = flow.sequenceOf(start);
-  fields.flags = ACK | (start + length === flow.outbound.end ? PSH : 0) | (fin ? FIN : 0);
+  fields.flags = ACK | (length > 0 && start + length === flow.outbound.end ? PSH : 0) | (fin ? FIN : 0);
   acknowledge(flows, flow);
   const at = flow.ip.length + headerLength(fields);
   const sum = length > 0 ? flow.outbound.copy(out.view, at, start, length) : 0;
