@@ -135,8 +135,17 @@ export class Engine implements Driver {
     this.#finish(now);
   }
 
+  /** The device's state, with what was dropped on its way into or out of the core among its drops. */
   snapshot(): DeviceSnapshot {
-    return this.device.snapshot(performance.now());
+    const snapshot = this.device.snapshot(performance.now());
+    const drops: Record<string, number> = { ...snapshot.drops };
+    const count = (reason: string, drop: number): void => {
+      if (drop > 0) drops[reason] = drop;
+    };
+    count('tun-refused', this.inner.refused);
+    count('tun-malformed', this.#input.malformed);
+    count('datagram-unsent', this.datagrams.sendFailures);
+    return { ...snapshot, drops };
   }
 
   /**
@@ -255,10 +264,10 @@ export class Engine implements Driver {
       }
       total += n;
       sinceWrite += n;
-      if (sinceWrite >= WRITE_AFTER) {
-        this.#tcp.writeAll(now);
-        sinceWrite = 0;
-      }
+      if (sinceWrite < WRITE_AFTER) continue;
+      this.#tcp.writeAll(now);
+      sinceWrite = 0;
+      if (this.#tcp.waitsUntil(now) > 0) return this.#watchTun(false);
     }
   }
 

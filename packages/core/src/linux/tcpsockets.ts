@@ -16,8 +16,8 @@ const READ_SIZE = 256 * 1024;
 const ACCEPTS = 32;
 
 /**
- * A connection that holds so much, bytes, while its socket takes nothing, is waited for before more is read from the TUN. Half of what its
- * queue may hold: the largest packet still fits in.
+ * A connection that holds so much, bytes, while its socket takes nothing, is waited for before more is read from the TUN. Well below the
+ * bound of its queue (outbox.ts), so that the packet that is under way then, of up to 64 KiB, still fits.
  */
 const CONGESTED_BYTES = 160 * 1024;
 /**
@@ -33,12 +33,24 @@ export class TcpSocket {
   dialling = false;
   /** the route watch found no way to the other end */
   pathLost = false;
+  /** when it last took bytes, ms */
+  progressAt = 0;
 
   constructor(
     readonly fd: number,
     readonly token: number,
     readonly connection: Connection,
   ) {}
+}
+
+/** Whoever has just taken something will soon take more, and is waited for; whoever has not taken anything for a while is not. */
+function isCongested(now: number, socket: TcpSocket): boolean {
+  return (
+    (socket.interest & EPOLLOUT) !== 0 &&
+    now < socket.progressAt + PATIENCE &&
+    socket.connection.handle === socket &&
+    socket.connection.outbox.queuedBytes >= CONGESTED_BYTES
+  );
 }
 
 /**
@@ -59,7 +71,6 @@ export class TcpSockets {
   #mark = 0;
   /** the socket that is waited for, and until when */
   #congested: TcpSocket | null = null;
-  #congestedUntil = 0;
 
   /** @param firstToken tokens from here on are this object's */
   constructor(
@@ -86,13 +97,7 @@ export class TcpSockets {
   waitsUntil(now: number): number {
     const socket = this.#congested;
     if (socket === null) return 0;
-    const { connection } = socket;
-    const waits =
-      connection.handle === socket &&
-      (socket.interest & EPOLLOUT) !== 0 &&
-      connection.outbox.queuedBytes >= CONGESTED_BYTES &&
-      now < this.#congestedUntil;
-    if (waits) return this.#congestedUntil;
+    if (isCongested(now, socket)) return socket.progressAt + PATIENCE;
     this.#congested = null;
     return 0;
   }
@@ -187,8 +192,10 @@ export class TcpSockets {
       const connection = this.#flushes[i]!;
       connection.flushRequested = false;
       const socket = connection.handle as TcpSocket | null;
+      if (socket === null || socket.dialling) continue;
       // Where epoll is being asked for write space already, trying before it comes is in vain.
-      if (socket !== null && !socket.dialling && (socket.interest & EPOLLOUT) === 0) this.#write(now, socket);
+      if ((socket.interest & EPOLLOUT) === 0) this.#write(now, socket);
+      if (isCongested(now, socket)) this.#congested = socket;
     }
     this.#flushes.length = 0;
   }
@@ -267,8 +274,6 @@ export class TcpSockets {
   #write(now: number, socket: TcpSocket): void {
     const { connection } = socket;
     const { outbox } = connection;
-    // Whoever has just taken something will soon take more; whoever has not is not waited for again.
-    let progress = false;
     while (outbox.peek(now)) {
       const offered = outbox.runLength;
       const n = send(socket.fd, outbox.slab, outbox.runOffset, offered);
@@ -280,13 +285,9 @@ export class TcpSockets {
         // The queue has to know that the socket pushed back: from now on control overtakes data.
         this.device.written(now, connection, 0);
         this.#interest(socket, socket.interest | EPOLLOUT);
-        if (this.#congested === null && progress && outbox.queuedBytes >= CONGESTED_BYTES) {
-          this.#congested = socket;
-          this.#congestedUntil = now + PATIENCE;
-        }
         return;
       }
-      progress = true;
+      socket.progressAt = now;
       this.device.written(now, connection, n);
       if (connection.handle !== socket) return;
     }

@@ -24,8 +24,8 @@ export class TunOutput implements PacketSink, PacketWriter {
   /** packets delivered, and system calls that it took */
   packets = 0;
   writes = 0;
-  /** writes that the TUN refused: interface down, out of memory */
-  refusals = 0;
+  /** packets that the TUN did not take: interface down, out of memory */
+  refused = 0;
   /** the interface is no more */
   gone = false;
   /** whether packets are put together; ends for good when the kernel turns out not to take the result */
@@ -55,9 +55,9 @@ export class TunOutput implements PacketSink, PacketWriter {
       this.#end = offset + length;
     } else if (this.tun.vnetHeader) {
       writePlainHeader(this.slab, offset - VIRTIO_HEADER);
-      this.#count(write(this.tun.fd, this.slab, offset - VIRTIO_HEADER, length + VIRTIO_HEADER));
+      this.#count(write(this.tun.fd, this.slab, offset - VIRTIO_HEADER, length + VIRTIO_HEADER), 1);
     } else {
-      this.#count(write(this.tun.fd, this.slab, offset, length));
+      this.#count(write(this.tun.fd, this.slab, offset, length), 1);
     }
   }
 
@@ -70,23 +70,23 @@ export class TunOutput implements PacketSink, PacketWriter {
   /** PacketWriter */
   write(slab: Slab, offsets: Int32Array, lengths: Int32Array, count: number): void {
     if (count === 1) {
-      this.#count(write(this.tun.fd, slab, offsets[0]!, lengths[0]!));
+      this.#count(write(this.tun.fd, slab, offsets[0]!, lengths[0]!), 1);
       return;
     }
     const iovecs = this.#iovecs;
     iovecs.clear();
     for (let i = 0; i < count; i++) iovecs.push(slab, offsets[i]!, lengths[i]!);
     const n = writev(this.tun.fd, iovecs);
-    this.#count(n);
+    this.#count(n, count);
     // Some kernels accept the offload flags and then none of what they stand for (seen by users of other user-space
     // tunnels). These packets are lost, which TCP repairs; the next ones go one by one.
     if (n === -EINVAL) this.merges = false;
   }
 
-  #count(result: number): void {
+  #count(result: number, packets: number): void {
     this.writes++;
     if (result >= 0) return;
-    this.refusals++;
+    this.refused += packets;
     if (tunGone(result)) this.gone = true;
   }
 }

@@ -6,6 +6,7 @@ import { nativeSlab } from '../../src/linux/nativeslab.js';
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
+const SOCK_DGRAM = 2;
 const SOCK_NONBLOCK = 0o4000;
 const CLONE_NEWNET = 0x4000_0000;
 
@@ -14,10 +15,11 @@ const socketpair = libc.func('int socketpair(int domain, int type, int protocol,
 const unshare = libc.func('int unshare(int flags)');
 const setns = libc.func('int setns(int fd, int nstype)');
 
-/** Two connected non-blocking stream sockets. */
-export function socketPair(): [number, number] {
+/** Two connected non-blocking sockets, of a stream or of datagrams. */
+export function socketPair(kind: 'stream' | 'datagram' = 'stream'): [number, number] {
   const slab = nativeSlab(4096);
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, slab.at(0, 8)) !== 0) throw new Error('socketpair failed');
+  if (socketpair(AF_UNIX, (kind === 'stream' ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK, 0, slab.at(0, 8)) !== 0)
+    throw new Error('socketpair failed');
   return [slab.view.getInt32(0, true), slab.view.getInt32(4, true)];
 }
 

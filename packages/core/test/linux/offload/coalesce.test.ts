@@ -192,6 +192,29 @@ describe('the coalescer', () => {
     expect(resegmented(written).map(hex)).toEqual(packets.map(hex));
   });
 
+  /** Changes to all packets of a train after which none may be merged. */
+  test.each<[string, Partial<PacketShape>, (packet: Uint8Array) => void]>([
+    ['PSH on each', {}, (p) => (p[33]! |= 8)],
+    ['first fragments', {}, (p) => (p[6]! = 0x20)],
+    ['later fragments', { tcp: false }, (p) => (p[7]! = 3)],
+    ['an IPv4 length that leaves bytes over', {}, (p) => (p[3]! -= 8)],
+    ['an IPv6 length that leaves bytes over', { version: 6 }, (p) => (p[5]! -= 8)],
+    ['a length that promises more', {}, (p) => (p[3]! += 8)],
+    ['IPv4 options', {}, (p) => (p[0]! = 0x46)],
+    ['another protocol', { tcp: false }, (p) => (p[9]! = 136)],
+  ])('%s: each stays alone', (_, shape, change) => {
+    const packets = train(shape, 4, 100);
+    for (const packet of packets) fixChecksums((change(packet), packet));
+    const written = coalesce(packets);
+    expect(written.map(({ pieces }) => pieces)).toEqual([1, 1, 1, 1]);
+    expect(written.map(({ packet }) => hex(packet))).toEqual(packets.map(hex));
+  });
+
+  test('acknowledgments without data are never merged, though they follow each other', () => {
+    const packets = [0, 1, 2].map((i) => makePacket({ ...base, id: i }));
+    expect(coalesce(packets).map(({ pieces }) => pieces)).toEqual([1, 1, 1]);
+  });
+
   test('a wrong checksum in the first of a train keeps it alone', () => {
     const packets = train({}, 4, 100);
     packets[0]![60]! ^= 1;
