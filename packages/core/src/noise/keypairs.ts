@@ -1,3 +1,4 @@
+import { REKEY_TIMEOUT } from './constants.js';
 import type { Keypair } from './keypair.js';
 
 /**
@@ -7,9 +8,12 @@ import type { Keypair } from './keypair.js';
  * way when keys changed. `next` is one that we made as the responder and that the initiator has not yet used: we must
  * not send under it before that, because only its first authentic message shows that our response has arrived.
  *
- *     add, as initiator     previous ← next, if there is one, else current;   current ← new;   next ← none
+ *     add, as initiator     previous ← next, if there is a young one, else current;   current ← new;   next ← none
  *     add, as responder     next ← new;   previous ← none
  *     first message on next previous ← current;   current ← next;   next ← none
+ *
+ * A `next` is young for REKEY_TIMEOUT. The initiator of such a keypair uses it at once, so one that is older never reached it, and messages that are still
+ * on their way are under `current`. (The kernel demotes a `next` of any age, and loses those.)
  *
  * Whatever falls out of the three places is wiped and reported, so that its index can be given to someone else.
  */
@@ -39,7 +43,8 @@ export class KeypairSet {
   /** Takes in the keypair of a handshake that has just completed. */
   add(keypair: Keypair): void {
     const { previous, current, next } = this.#all();
-    if (keypair.isInitiator) this.#replace(next ?? current, keypair, null);
+    const isYoung = next !== null && keypair.birth - next.birth <= REKEY_TIMEOUT;
+    if (keypair.isInitiator) this.#replace(isYoung ? next : current, keypair, null);
     else this.#replace(null, current, keypair);
     this.#dropUnused(previous, current, next);
   }

@@ -66,6 +66,16 @@ describe('rotation', () => {
     expect(dropped).toEqual([a, c]);
   });
 
+  test('as the initiator, an old unconfirmed one is dropped: messages on their way are under the current', () => {
+    const { keypairs, dropped, places } = set();
+    const [a, b, c] = [initiator(), responder(1_000), initiator(6_001)];
+    keypairs.add(a);
+    keypairs.add(b);
+    keypairs.add(c);
+    expect(places()).toEqual([a, c, null]);
+    expect(dropped).toEqual([b]);
+  });
+
   test('as the initiator, an unconfirmed one becomes the previous and the current is dropped', () => {
     const { keypairs, dropped, places } = set();
     const [a, b, c] = [initiator(), responder(), initiator()];
