@@ -18,7 +18,9 @@ export default class Up extends Command {
   static override summary = 'Bring a tunnel up, as wg-quick up does.';
   static override description = `Reads a wg-quick file, with Transport = tcp or udp in [Interface] or [Peer]; makes the interface, sets addresses, MTU, name servers and routes, and goes to the background when all of it is done.
 
-Without the privileges for that, or with --rootless, the whole tunnel runs in user space: --forward and --remote-forward lead in and out of it, and --allow says what peers may reach from here.`;
+Without the privileges for that, or with --rootless, the whole tunnel runs in user space: --forward and --remote-forward lead in and out of it, and --allow says what peers may reach from here.
+
+Sockets and state are in /var/run/wireguard and /var/run/wirestream; without root in $XDG_RUNTIME_DIR/wirestream; WIRESTREAM_RUN_DIR puts them elsewhere.`;
   static override examples = [
     '<%= config.bin %> up wg0',
     '<%= config.bin %> up ./office.conf --foreground',

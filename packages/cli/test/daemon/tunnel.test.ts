@@ -15,6 +15,7 @@ import { BARE_DEVICE } from '../show/fixture.js';
 
 class FakeHost extends EventEmitter<{ fatal: [Error] }> implements TunnelHost {
   readonly driver = 'portable';
+  readonly user = null;
   readonly calls: string[] = [];
   device: DeviceSnapshot = BARE_DEVICE;
   startFailure: Error | null = null;
