@@ -21,10 +21,12 @@ const ACCEPTS = 32;
  */
 const CONGESTED_BYTES = 160 * 1024;
 /**
- * But not for longer than this, ms: on a fast path a socket takes more within a fraction of it, and where it does not, other peers must not
- * wait; the queue's own bounds then decide what is dropped.
+ * But not for longer than this after it took something, ms: on a fast path a socket takes more within a fraction of it, and where it does not, other
+ * peers must not wait; the queue's own bounds then decide what is dropped.
  */
 const PATIENCE = 20;
+/** The same where there is no other peer that would have to wait: the age at which the queue drops data anyway. */
+const PATIENCE_ALONE = 100;
 
 /** One connection's socket. */
 export class TcpSocket {
@@ -41,16 +43,6 @@ export class TcpSocket {
     readonly token: number,
     readonly connection: Connection,
   ) {}
-}
-
-/** Whoever has just taken something will soon take more, and is waited for; whoever has not taken anything for a while is not. */
-function isCongested(now: number, socket: TcpSocket): boolean {
-  return (
-    (socket.interest & EPOLLOUT) !== 0 &&
-    now < socket.progressAt + PATIENCE &&
-    socket.connection.handle === socket &&
-    socket.connection.outbox.queuedBytes >= CONGESTED_BYTES
-  );
 }
 
 /**
@@ -97,7 +89,7 @@ export class TcpSockets {
   waitsUntil(now: number): number {
     const socket = this.#congested;
     if (socket === null) return 0;
-    if (isCongested(now, socket)) return socket.progressAt + PATIENCE;
+    if (this.#isCongested(now, socket)) return socket.progressAt + this.#patience;
     this.#congested = null;
     return 0;
   }
@@ -195,7 +187,7 @@ export class TcpSockets {
       if (socket === null || socket.dialling) continue;
       // Where epoll is being asked for write space already, trying before it comes is in vain.
       if ((socket.interest & EPOLLOUT) === 0) this.#write(now, socket);
-      if (isCongested(now, socket)) this.#congested = socket;
+      if (this.#isCongested(now, socket)) this.#congested = socket;
     }
     this.#flushes.length = 0;
   }
@@ -292,6 +284,20 @@ export class TcpSockets {
       if (connection.handle !== socket) return;
     }
     this.#interest(socket, socket.interest & ~EPOLLOUT);
+  }
+
+  /** Whoever has just taken something will soon take more, and is waited for; whoever has not taken anything for a while is not. */
+  #isCongested(now: number, socket: TcpSocket): boolean {
+    return (
+      (socket.interest & EPOLLOUT) !== 0 &&
+      now < socket.progressAt + this.#patience &&
+      socket.connection.handle === socket &&
+      socket.connection.outbox.queuedBytes >= CONGESTED_BYTES
+    );
+  }
+
+  get #patience(): number {
+    return this.device.peers.size === 1 ? PATIENCE_ALONE : PATIENCE;
   }
 
   /** The connection ended by itself. @param result of the call that said so: 0 for end of file, or a negative error number */
