@@ -85,7 +85,7 @@ class Host implements Driver {
   }
 }
 
-let now = 1000;
+const now = 1000;
 const settle = (...hosts: Host[]) => {
   for (let i = 0; i < 1000 && hosts.some((host) => host.step()); i++);
 };
