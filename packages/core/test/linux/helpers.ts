@@ -1,6 +1,6 @@
 import koffi from 'koffi';
 import { execFile, type ChildProcess } from 'node:child_process';
-import { closeSync, existsSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { nativeSlab } from '../../src/linux/nativeslab.js';
 
@@ -32,6 +32,10 @@ export const noTun: string | null =
       : !['/sbin/ip', '/usr/sbin/ip', '/usr/bin/ip'].some(existsSync)
         ? 'needs iproute2'
         : null;
+
+/** Why tests over IPv6 loopback cannot run here, or null when they can. */
+export const noIpv6: string | null =
+  existsSync('/proc/net/if_inet6') && /\blo$/m.test(readFileSync('/proc/net/if_inet6', 'latin1')) ? null : 'needs IPv6';
 
 export const run = promisify(execFile);
 

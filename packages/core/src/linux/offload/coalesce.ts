@@ -47,6 +47,7 @@ export interface PacketWriter {
  * the packets of a flow leave in the order in which they came. What may join: cutting the super-packet up again must give
  * exactly the packets that it was made of, bit by bit, wherever the kernel does that; and packets with a wrong checksum stay alone,
  * so that nothing vouches for them.
+ * Fragments, packets with extension headers and malformed ones show no ports: they are nobody's flow, stay alone, and order is not kept with them.
  *
  * With one packet in it a group is written as it came.
  */

@@ -339,8 +339,11 @@ describe('the coalescer', () => {
   });
 });
 
-/** Version, protocol, addresses and ports. */
+/** Protocol, addresses and ports; fragments and packets with other headers are each a flow of their own. */
 function flowKey(packet: Uint8Array): string {
-  if (packet[0]! >> 4 === 4) return hex(packet.slice(9, 10)) + hex(packet.slice(12, 24));
-  return hex(packet.slice(6, 7)) + hex(packet.slice(8, 44));
+  if (packet[0]! >> 4 === 4) {
+    if ((packet[0]! & 0xf) !== 5 || (packet[6]! & 0x3f) !== 0 || packet[7] !== 0) return hex(packet);
+    return hex(packet.slice(9, 10)) + hex(packet.slice(12, 24));
+  }
+  return packet[0]! >> 4 === 6 ? hex(packet.slice(6, 7)) + hex(packet.slice(8, 44)) : hex(packet);
 }
