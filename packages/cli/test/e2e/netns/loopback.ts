@@ -3,7 +3,7 @@ import { Device } from '../support/device.js';
 import { iperf } from '../support/iperf.js';
 import { identity } from '../support/keys.js';
 import type { Kind } from '../support/kinds.js';
-import { flood, ping, reachable } from '../support/ping.js';
+import { burst, flood, ping, reachable } from '../support/ping.js';
 import { LONG } from '../support/requirements.js';
 import { Scope } from '../support/scope.js';
 import { Capture } from '../support/tcpdump.js';
@@ -30,7 +30,8 @@ export function loopbackScenarios(kind: Kind, scenario: Scenario): void {
   afterAll(async () => scope.close());
 
   scenario('exact counters', async () => {
-    expect(await flood(net.n2, V4[0], 10)).toEqual({ sent: 10, received: 10 });
+    await burst(net.n2, V4[0], 10);
+    await until('ten replies', async () => (await net.two.transfer()).rx >= 1372);
     // Ten packets of 84 bytes, padded to 96 and sealed: 1280; the response is 92 bytes, the initiation 148, a keepalive 32.
     const [at2, at1] = [await net.two.transfer(), await net.one.transfer()];
     expect(at2.rx).toBe(1372);
@@ -141,7 +142,7 @@ export function loopbackScenarios(kind: Kind, scenario: Scenario): void {
       await one.set('peer', PUB2, 'endpoint', '192.168.241.2:7');
       await four.tunnel.down();
       const before = await three.transfer();
-      expect((await flood(n0, V4[1], 10)).received).toBe(0);
+      expect(await burst(n0, V4[1], 10)).toBe(0);
       const after = await three.transfer();
       expect(after.tx - before.tx).toBeLessThan(70_000);
     } finally {
@@ -152,7 +153,7 @@ export function loopbackScenarios(kind: Kind, scenario: Scenario): void {
 
 /** Pings, TCP and UDP, both families, both ways; more and longer when asked for. */
 async function traffic({ n1, n2 }: Crossed): Promise<void> {
-  const whole = { sent: 10, received: 10 };
+  const whole = { sent: 10, lost: [] };
   expect(await flood(n2, V4[0], 10)).toEqual(whole);
   expect(await flood(n1, V4[1], 10)).toEqual(whole);
   expect(await flood(n2, V6[0], 10)).toEqual(whole);

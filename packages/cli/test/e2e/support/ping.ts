@@ -2,24 +2,31 @@ import type { Child } from './command.js';
 import type { Namespace } from './netns.js';
 import { until } from './until.js';
 
+/** Sequence numbers: requests sent, and those of them that were never answered. */
 export interface PingResult {
   readonly sent: number;
-  readonly received: number;
+  readonly lost: readonly number[];
 }
 
-/** A run of ping(8) to its end. Flooding, unless `args` say otherwise. */
-export async function flood(
-  ns: Namespace,
-  target: string,
-  count: number,
-  args: readonly string[] = [],
-): Promise<PingResult> {
-  const argv = ['ping', '-q', '-f', '-n', '-W', '1', '-c', String(count), ...args, target];
-  const { stdout, stderr } = await ns.run(argv, { deadline: 60_000 });
-  const match = /(\d+) packets transmitted, (\d+) received/.exec(stdout);
-  if (match === null) throw new Error(`${argv.join(' ')}: ${stdout}${stderr}`);
-  return { sent: Number(match[1]), received: Number(match[2]) };
+/**
+ * As many requests as fast as they are answered, or 100 a second. ping(8) by itself gives up on the last ones after twice
+ * the longest round trip, which on a busy machine is too soon: with a deadline it goes on until it has had so many replies.
+ */
+export async function flood(ns: Namespace, target: string, count: number): Promise<PingResult> {
+  const argv = ['ping', '-n', '-i', '0', '-c', String(count), '-w', '15', target];
+  const { stdout, stderr } = await ns.run(argv, { deadline: 30_000 });
+  if (!stdout.includes('packets transmitted')) throw new Error(`${argv.join(' ')}: ${stdout}${stderr}`);
+  const answered = new Set([...stdout.matchAll(/ icmp_seq=(\d+) ttl=/g)].map(([, seq]) => Number(seq)));
+  return { sent: count, lost: numbers(count).filter((seq) => !answered.has(seq)) };
 }
+
+/** Exactly so many requests, and as many as were answered before ping(8) lost its patience. */
+export async function burst(ns: Namespace, target: string, count: number): Promise<number> {
+  const { stdout } = await ns.run(['ping', '-q', '-f', '-n', '-W', '1', '-c', String(count), target]);
+  return Number(/ (\d+) received/.exec(stdout)![1]);
+}
+
+const numbers = (count: number): number[] => Array.from({ length: count }, (_, i) => i + 1);
 
 /** One echo request and its reply, or null after `seconds` without. */
 export async function ping(
@@ -79,11 +86,11 @@ export class Pinger {
   }
 
   /** Ends it. @returns how many went out, and the numbers of those without a reply */
-  async stop(): Promise<{ sent: number; lost: number[] }> {
+  async stop(): Promise<PingResult> {
     const { stdout } = await this.#child.stop('SIGINT');
     const sent = Number(/(\d+) packets transmitted/.exec(stdout)![1]);
     const { replies } = this;
-    const lost = Array.from({ length: sent }, (_, i) => i + 1).filter((seq) => !replies.has(seq));
+    const lost = numbers(sent).filter((seq) => !replies.has(seq));
     return { sent, lost };
   }
 }
