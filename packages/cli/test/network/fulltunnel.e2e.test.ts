@@ -12,7 +12,7 @@ import { until } from '../e2e/support/until.js';
 import { runFiles, Wirestream, wirestream, WIRESTREAM } from '../e2e/support/wirestream.js';
 
 /** Everything through the tunnel, and how a tunnel ends in ways other than `down`. */
-jest.setTimeout(60_000);
+jest.setTimeout(120_000);
 
 const PORT = 51820;
 /** Somewhere on the far side of the tunnel that only the default route leads to. */

@@ -22,7 +22,8 @@ describe('first contact', () => {
     w.run(10_000);
     expect(lost(w)).toEqual([]);
     const slowest = Math.max(...w.pings.map((p) => p.repliedAt - p.sentAt));
-    expect(slowest).toBeLessThanOrEqual(3 * 2 * latency + 50);
+    // The end whose initiation gave way may send only when the other's first message under the new keys has arrived: half a round trip more.
+    expect(slowest).toBeLessThanOrEqual(3.5 * 2 * latency + 50);
     w.stop();
   });
 });
