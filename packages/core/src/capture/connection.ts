@@ -50,10 +50,12 @@ export class TcpConnection {
 
   /** initial sequence numbers, or -1 */
   readonly initial: [number, number] = [-1, -1];
-  /** offset in each stream up to which the other end has acknowledged, and when that first went past what is there */
+  /** offset in each stream up to which the other end has acknowledged */
   readonly acknowledged: [number, number] = [0, 0];
+  /** for holes: since when (s; -1: there is none), where the stream stood then, and packets of the connection since */
   readonly holeSince: [number, number] = [-1, -1];
   readonly holePackets: [number, number] = [0, 0];
+  readonly holeAt: [number, number] = [0, 0];
 
   /**
    * @param id counted from 0 in order of appearance

@@ -9,8 +9,10 @@ const CONNECTIONS_MAX = 16384;
 const LINGER = 60;
 /** A hole whose bytes the other end has acknowledged is not going to be filled: they were missed by the capture. It is waited for only because captures reorder a little. */
 const ACKNOWLEDGED_SECONDS = 1;
-const ACKNOWLEDGED_PACKETS = 64;
-/** A hole that nobody acknowledged (one direction was not captured) is given up after this. */
+const ACKNOWLEDGED_PACKETS = 8;
+/** … however little time has passed, after so many more packets. */
+const ACKNOWLEDGED_MANY = 64;
+/** A hole is given up after this when the connection is quiet, or when only one direction was captured. */
 const HOLE_SECONDS = 10;
 /** A stream joined in the middle waits that long for segments that were captured out of order. */
 const JOIN_SECONDS = 0.2;
@@ -180,29 +182,40 @@ export class ConnectionTable {
       if (flow.holeSince[side] >= 0) this.#calm(flow, side);
       return;
     }
-    if (flow.holeSince[side] < 0) {
-      flow.holeSince[side] = now;
-      flow.holePackets[side] = 0;
+    if (flow.holeSince[side] < 0 || flow.holeAt[side] !== stream.position) {
       this.#troubled.add(flow);
+      this.#restartPatience(flow, side, now);
     }
     flow.holePackets[side]++;
     this.#patience(flow, side, now);
   }
 
+  /** As long as the stream makes progress below it, what waits far ahead may just be damaged. */
+  #restartPatience(flow: TcpConnection, side: Side, now: number): void {
+    flow.holeSince[side] = now;
+    flow.holeAt[side] = flow.streams[side].position;
+    flow.holePackets[side] = 0;
+  }
+
   #patience(flow: TcpConnection, side: Side, now: number): void {
     const stream = flow.streams[side];
     const waited = now - flow.holeSince[side];
-    const acknowledged = flow.acknowledged[side] > stream.position;
+    const packets = flow.holePackets[side];
+    const acknowledged = flow.acknowledged[side];
     if (!stream.anchored) {
       if (waited < JOIN_SECONDS) return;
-    } else if (acknowledged) {
-      if (waited < ACKNOWLEDGED_SECONDS && flow.holePackets[side] < ACKNOWLEDGED_PACKETS) return;
-    } else if (waited < HOLE_SECONDS) return;
-    stream.skipHole();
-    if (stream.hasHole) {
-      flow.holeSince[side] = now;
-      flow.holePackets[side] = 0;
-    } else this.#calm(flow, side);
+      stream.anchor();
+    } else if (acknowledged > stream.position) {
+      const isLate = waited >= ACKNOWLEDGED_SECONDS && packets >= ACKNOWLEDGED_PACKETS;
+      if (!isLate && packets < ACKNOWLEDGED_MANY && waited < HOLE_SECONDS) return;
+      stream.skipHole(acknowledged);
+    } else {
+      // The other end is heard, and does not have these bytes either: they may still come.
+      if (acknowledged > 0 || waited < HOLE_SECONDS) return;
+      stream.skipHole();
+    }
+    if (stream.hasHole) this.#restartPatience(flow, side, now);
+    else this.#calm(flow, side);
   }
 
   #calm(flow: TcpConnection, side: Side): void {

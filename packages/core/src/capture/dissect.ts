@@ -130,7 +130,7 @@ export class Dissector implements CaptureHandler, ConnectionSink, RecordSink {
       return;
     }
     const view = this.#view;
-    if (!view.parse(bytes, ip, end)) return;
+    if (!view.parse(bytes, ip, end, packet.offset + packet.originalLength)) return;
     if (view.isFragment) {
       const whole = this.#fragments.add(view, bytes, now);
       if (whole !== null) this.#reassembled(whole, bytes, now);

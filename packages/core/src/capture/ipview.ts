@@ -46,21 +46,22 @@ export class IpView {
 
   /**
    * Parses the IP header and, for IPv6, the extension headers.
+   * @param wireEnd where the packet ended on the wire, if the capture cut it: a length that says more is damaged
    * @returns false when [offset, end) holds no IP packet, or too little of one
    */
-  parse(bytes: Uint8Array, offset: number, end: number): boolean {
+  parse(bytes: Uint8Array, offset: number, end: number, wireEnd = end): boolean {
     if (offset >= end) return false;
     const version = bytes[offset]! >> 4;
-    if (version === 4) return this.#ipv4(bytes, offset, end);
-    return version === 6 && this.#ipv6(bytes, offset, end);
+    if (version === 4) return this.#ipv4(bytes, offset, end, wireEnd);
+    return version === 6 && this.#ipv6(bytes, offset, end, wireEnd);
   }
 
-  #ipv4(bytes: Uint8Array, offset: number, end: number): boolean {
+  #ipv4(bytes: Uint8Array, offset: number, end: number, wireEnd: number): boolean {
     const header = (bytes[offset]! & 15) * 4;
     if (header < 20 || end - offset < header) return false;
-    // Zero: an aggregate longer than the field can say, as captures made with TSO have.
+    // Zero: an aggregate longer than the field can say, or not filled in yet, as captures made with TSO have.
     const stated = u16(bytes, offset + 2, false);
-    const total = stated === 0 ? end - offset : stated;
+    const total = stated === 0 ? wireEnd - offset : Math.min(stated, wireEnd - offset);
     if (total < header) return false;
     const fragment = u16(bytes, offset + 6, false);
     this.version = 4;
@@ -78,12 +79,12 @@ export class IpView {
     return true;
   }
 
-  #ipv6(bytes: Uint8Array, offset: number, end: number): boolean {
+  #ipv6(bytes: Uint8Array, offset: number, end: number, wireEnd: number): boolean {
     if (end - offset < 40) return false;
     const stated = u16(bytes, offset + 4, false);
     // Zero: a jumbogram, or an aggregate of TSO; either way what is there is all that is known.
     let at = offset + 40;
-    const total = stated === 0 ? end - at : stated;
+    const total = stated === 0 ? wireEnd - at : Math.min(stated, wireEnd - at);
     const stop = at + total;
     let next = bytes[offset + 6]!;
     this.version = 6;

@@ -39,10 +39,12 @@ export class PcapReader extends ChunkParser {
   #searching = false;
   #chainStart = 0;
   #chainNeed = 0;
+  /** time (s) of the last packet that another one followed in its place; -1 before there was one */
+  #reference = -1;
 
   constructor(private readonly handler: CaptureHandler) {
-    // Two packets and the headers around them: what the search looks at.
-    super(2 * (PACKET_MAX + PACKET_HEADER) + PACKET_HEADER);
+    // Three packets in a row and the header behind them: what the search looks at.
+    super(3 * (PACKET_MAX + PACKET_HEADER) + PACKET_HEADER);
     this.need = FILE_HEADER;
   }
 
@@ -64,16 +66,19 @@ export class PcapReader extends ChunkParser {
       return inner === NONE ? this.#wait(size) : this.#cut(bytes, start, inner);
     }
     const next = start + size;
-    const isPlausible = this.#plausible(bytes, start);
-    if (!isPlausible && !this.ended && end - next < PACKET_HEADER) return this.#wait(size + PACKET_HEADER);
-    // A plausible header is believed at once when the next has not arrived yet: a live capture is shown without delay.
-    if (end - next >= PACKET_HEADER && !this.#plausible(bytes, next)) {
-      if (!isPlausible) return this.#lose('its header cannot be one');
+    const isNextSeen = end - next >= PACKET_HEADER;
+    if (!this.#trusted(bytes, start)) {
+      const row = this.#plausible(bytes, start) ? this.#chain(bytes, start, end, 3) : NONE;
+      if (row === UNDECIDED) return this.#wait(this.#chainNeed);
+      if (row === NONE) return this.#lose('its header cannot be one');
+    } else if (isNextSeen && !this.#trusted(bytes, next)) {
+      // Where the next header has not arrived yet there is nothing to doubt: a live capture is shown without delay.
       const inner = this.#findChain(bytes, start + PACKET_HEADER, next, end);
       if (inner === UNDECIDED) return this.#wait(this.#chainStart + this.#chainNeed - start);
       if (inner !== NONE) return this.#cut(bytes, start, inner);
     }
     this.#emit(bytes, start, captured);
+    if (isNextSeen && this.#plausible(bytes, next)) this.#reference = this.#packet.seconds;
     return size;
   }
 
@@ -181,22 +186,44 @@ export class PcapReader extends ChunkParser {
   }
 
   /**
-   * The first offset in [from, to) at which two plausible headers follow each other (or one ends with the file), or NONE, or
-   * UNDECIDED when #chainNeed bytes from #chainStart on have to be seen first.
+   * The first offset in [from, to) at which a row of plausible headers begins, or NONE, or UNDECIDED when #chainNeed bytes from
+   * #chainStart on have to be seen first. With a packet before to compare with, two headers make a row: a header read one byte too early
+   * often looks like one, but not like one of that time. Without one it takes three.
    */
   #findChain(bytes: Uint8Array, from: number, to: number, end: number): number {
     for (let at = from; at < to && end - at >= PACKET_HEADER; at++) {
       if (!this.#plausible(bytes, at)) continue;
-      const next = at + PACKET_HEADER + u32(bytes, at + 8, this.#little);
-      if (next + PACKET_HEADER <= end) {
-        if (this.#plausible(bytes, next) && this.#near(bytes, at, next)) return at;
-      } else if (!this.ended) {
-        this.#chainStart = at;
-        this.#chainNeed = next + PACKET_HEADER - at;
-        return UNDECIDED;
-      } else if (next === end) return at;
+      const isKnown = this.#reference >= 0;
+      if (isKnown && !near(u32(bytes, at, this.#little), this.#reference)) continue;
+      const found = this.#chain(bytes, at, end, isKnown ? 2 : 3);
+      if (found === NONE) continue;
+      if (found === UNDECIDED) this.#chainStart = at;
+      return found === UNDECIDED ? UNDECIDED : at;
     }
     return NONE;
+  }
+
+  /** Whether `count` plausible headers follow each other from `start` on, or fewer up to the exact end of the file. */
+  #chain(bytes: Uint8Array, start: number, end: number, count: number): number {
+    let at = start;
+    for (let i = 1; i < count; i++) {
+      const next = at + PACKET_HEADER + u32(bytes, at + 8, this.#little);
+      if (next + PACKET_HEADER > end) {
+        if (this.ended) return next === end ? start : NONE;
+        this.#chainNeed = next + PACKET_HEADER - start;
+        return UNDECIDED;
+      }
+      if (!this.#plausible(bytes, next) || !near(u32(bytes, at, this.#little), u32(bytes, next, this.#little)))
+        return NONE;
+      at = next;
+    }
+    return start;
+  }
+
+  /** A header that needs no others to be believed. */
+  #trusted(bytes: Uint8Array, at: number): boolean {
+    if (!this.#plausible(bytes, at)) return false;
+    return this.#reference < 0 || near(u32(bytes, at, this.#little), this.#reference);
   }
 
   /** What hardly anything but a packet header fulfils. */
@@ -208,9 +235,9 @@ export class PcapReader extends ChunkParser {
     // Some programs write nanoseconds under the magic number of microseconds.
     return u32(bytes, at + 4, this.#little) < 1e9;
   }
+}
 
-  /** Whether the packets of two headers are from about the same time. */
-  #near(bytes: Uint8Array, a: number, b: number): boolean {
-    return Math.abs(u32(bytes, a, this.#little) - u32(bytes, b, this.#little)) <= PLAUSIBLE_GAP;
-  }
+/** Whether two times (s) are about the same. */
+function near(a: number, b: number): boolean {
+  return Math.abs(a - b) <= PLAUSIBLE_GAP;
 }

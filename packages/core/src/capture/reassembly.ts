@@ -91,8 +91,10 @@ export class StreamAssembler {
     }
     const from = this.offsetOf(sequence);
     if (this.anchored) {
-      if (from + STRAY_BEHIND < this.position || from > this.position + STRAY_AHEAD)
-        return this.#stray(sequence, bytes, offset, captured, length);
+      const isStray = from + STRAY_BEHIND < this.position || from > this.position + STRAY_AHEAD;
+      // A byte before the first is a keepalive probe; more than that means that the SYN's number was damaged.
+      if (!this.hasCarried && (isStray || from < -1)) return this.#startOver(sequence, bytes, offset, captured, length);
+      if (isStray) return this.#stray(sequence, bytes, offset, captured, length);
       this.#strays = 0;
       if (from + length <= this.position) {
         this.repeated++;
@@ -106,12 +108,12 @@ export class StreamAssembler {
     if (this.#waiting.length > PIECES_MAX || this.store.used > STORE_MAX) this.#relieve();
   }
 
-  /** Gives up the hole at the cursor, if something waits behind it. */
-  skipHole(): void {
+  /** Gives up the hole at the cursor, if something waits behind it. @param until and not more than up to this offset */
+  skipHole(until = Infinity): void {
     if (!this.anchored) return this.anchor();
     const first = this.#waiting[0];
     if (first === undefined) return;
-    this.#gap(first.from - this.position, 'lost');
+    this.#gap(Math.min(first.from, until) - this.position, 'lost');
     this.#drain();
   }
 
@@ -215,6 +217,13 @@ export class StreamAssembler {
   #relieve(): void {
     while (this.#waiting.length > 0 && (this.#waiting.length > PIECES_MAX / 2 || this.store.used > STORE_MAX))
       this.skipHole();
+  }
+
+  /** Forgets where the stream was thought to begin. */
+  #startOver(sequence: number, bytes: Uint8Array, offset: number, captured: number, length: number): void {
+    this.anchored = false;
+    this.#sequence = sequence;
+    this.#keep(0, bytes, offset, captured, length);
   }
 
   /**

@@ -6,9 +6,10 @@ import { ENDS, WRAP, be16, concat, ip, noise, tcp, udp, type Ends } from './fram
 
 const V6: Ends = { source: '2001:db8::1', destination: '2001:db8::2', sourcePort: 1, destinationPort: 65535 };
 
-function parse(packet: Uint8Array): IpView | null {
+/** @param wire length on the wire */
+function parse(packet: Uint8Array, wire = packet.length): IpView | null {
   const view = new IpView();
-  return view.parse(packet, 0, packet.length) ? view : null;
+  return view.parse(packet, 0, packet.length, wire) ? view : null;
 }
 
 describe('link layers', () => {
@@ -68,11 +69,21 @@ describe('IP and what is in it', () => {
 
   test('a packet that the capture cut says how much is missing', () => {
     const packet = tcp(ENDS, { sequence: 1, payload: noise(100) });
-    const view = parse(packet.slice(0, 80))!;
+    const view = parse(packet.slice(0, 80), packet.length)!;
     expect(view.parseTcp(packet)).toBe(true);
     expect([view.payloadLength, view.captured]).toEqual([100, 40]);
-    expect(parse(packet.slice(0, 39))!.parseTcp(packet)).toBe(false);
+    expect(parse(packet.slice(0, 39), packet.length)!.parseTcp(packet)).toBe(false);
     expect(parse(packet.slice(0, 19))).toBeNull();
+  });
+
+  test('a length that says more than there was on the wire is damaged: what there is counts', () => {
+    for (const ends of [ENDS, V6]) {
+      const packet = tcp(ends, { sequence: 1, payload: noise(100) });
+      packet.set(be16(9000), ends === ENDS ? 2 : 4);
+      const view = parse(packet)!;
+      expect(view.parseTcp(packet)).toBe(true);
+      expect([view.payloadLength, view.captured]).toEqual([100, 100]);
+    }
   });
 
   test('a total length of zero, as with segmentation offload, means all that is there', () => {
