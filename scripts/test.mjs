@@ -18,6 +18,8 @@ const PROGRAMS = {
   wg: 'wireguard-tools',
   'wireguard-go': 'wireguard-go',
   nft: 'nftables',
+  sysctl: 'procps',
+  unshare: 'util-linux',
 };
 
 const patterns = process.argv.slice(2);
