@@ -19,13 +19,15 @@ export interface FlowSnapshot {
 
 /**
  * opening: neither side is connected yet; half-open: one is; half-closed: one direction has ended; closing: both have, and the last bytes are
- * on their way; closed: over, remembered for a moment.
+ * on their way.
  */
-export type FlowState = 'opening' | 'half-open' | 'established' | 'half-closed' | 'closing' | 'closed';
+export type FlowState = 'opening' | 'half-open' | 'established' | 'half-closed' | 'closing';
 
 export function listFlows(now: number, tcp: Iterable<TcpFlow>, udp: Iterable<UdpFlow>): FlowSnapshot[] {
   const out: FlowSnapshot[] = [];
-  for (const flow of tcp) out.push(snapshot(now, 'tcp', flow, tcpState(flow)));
+  for (const flow of tcp) {
+    if (flow.phase !== Phase.lingering) out.push(snapshot(now, 'tcp', flow, tcpState(flow)));
+  }
   for (const flow of udp) out.push(snapshot(now, 'udp', flow, 'established'));
   return out;
 }
@@ -55,10 +57,8 @@ function tcpState(flow: TcpFlow): FlowState {
       return flow.origin === 'inner' ? 'half-open' : 'opening';
     case Phase.synSent:
       return 'opening';
-    case Phase.established:
+    default:
       if (flow.nativeEof && flow.innerFinished) return 'closing';
       return flow.nativeEof || flow.innerFinished ? 'half-closed' : 'established';
-    default:
-      return 'closed';
   }
 }

@@ -57,6 +57,7 @@ export class UserStack {
   readonly pings: Pings;
   readonly counters: StackCounters = { malformed: 0, unknown: 0, fragments: 0 };
   readonly #pool = new SlabPool(BUFFER_SIZE);
+  readonly #buffers = new Buffers(this.#pool, RECEIVE_BUDGET);
   readonly #packet = new IpPacket();
   readonly #deadlines = new Deadlines<Scheduled>();
   readonly #icmp: IcmpSender;
@@ -74,7 +75,7 @@ export class UserStack {
     this.tcp = new TcpFlows({
       ...shared,
       mtu,
-      buffers: new Buffers(this.#pool, RECEIVE_BUDGET),
+      buffers: this.#buffers,
       decide: (address, port) => {
         const decision = policy.decide('tcp', address, port);
         return decision === 'closed' ? 'reset' : decision;
@@ -164,6 +165,11 @@ export class UserStack {
   /** The address that packets of ours to `destination` come from, or null when we have none of that family. */
   sourceFor(destination: Uint8Array): Uint8Array | null {
     return this.options.addresses.find((own) => own.length === destination.length) ?? null;
+  }
+
+  /** Buffers that hold data for native sides; 0 when none is waiting. */
+  get buffersInUse(): number {
+    return this.#buffers.out;
   }
 
   flows(now: number): FlowSnapshot[] {

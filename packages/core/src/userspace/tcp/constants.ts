@@ -22,8 +22,8 @@ export const IDLE_TIMEOUT = 7_200_000;
 export const STALL_TIMEOUT = 100;
 /** lower bound between two probes of a closed window */
 export const PROBE_MIN = 500;
-/** how long a flow that ended in order still answers a repeated FIN, so that its sender does not see a reset */
-export const LINGER = 5_000;
+/** how long a flow that ended in order still answers a repeated FIN, so that its sender does not see a reset (Linux: TCP_TIMEWAIT_LEN) */
+export const LINGER = 60_000;
 /** More ended flows than these are not kept; they hold no descriptor and no buffer. */
 export const LINGERING_MAX = 4_096;
 

@@ -215,6 +215,7 @@ export class TcpFlows {
     flow.sack = true;
     this.#list(flow, null);
     sendSyn(this, flow, false);
+    flow.roundTrip.sent(now, 0);
     flow.resendAt = now + SYN_RESEND;
     this.schedule(flow);
     return flow;
@@ -225,6 +226,7 @@ export class TcpFlows {
     if (flow.phase !== Phase.opening) return;
     flow.phase = Phase.synReceived;
     sendSyn(this, flow, true);
+    flow.roundTrip.sent(now, 0);
     flow.resendAt = now + SYN_RESEND;
     flow.lastActivity = now;
     this.schedule(flow);

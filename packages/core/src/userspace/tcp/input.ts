@@ -62,6 +62,7 @@ export function readSyn(flows: TcpFlows, flow: TcpFlow, segment: Segment): void 
 function establish(flows: TcpFlows, now: number, flow: TcpFlow): void {
   flows.settled(flow);
   flow.phase = Phase.established;
+  flow.roundTrip.acknowledged(now, 0);
   flow.resendAt = Infinity;
   flow.backoff = 0;
   flow.lifeAt = now + IDLE_TIMEOUT;
@@ -115,7 +116,8 @@ function inputSyn(flows: TcpFlows, now: number, flow: TcpFlow, segment: Segment)
 
 function inputLingering(flows: TcpFlows, flow: TcpFlow, segment: Segment): void {
   if (segment.has(RST)) return flows.remove(flow);
-  if (segment.has(SYN) || segment.dataLength > 0 || segment.has(FIN)) sendAck(flows, flow);
+  // Anything but the acknowledgement that was expected means that ours was lost: a repeated FIN, old data, a probe.
+  if (segment.has(SYN) || flow.offsetOfSequence(segment.sequence) < flow.ackSent) sendAck(flows, flow);
 }
 
 function inputAck(

@@ -66,7 +66,8 @@ export class Outbound {
     while (done < length) {
       const piece = this.#pieces[i]!;
       const from = offset + done - this.#starts[i]!;
-      const count = Math.min(length - done, piece.byteLength - from);
+      // A piece that gathers may have room left behind what it holds.
+      const count = Math.min(length - done, (this.#starts[i + 1] ?? this.end) - offset - done);
       const part = copyAndSum(piece, from, to, at + done, count);
       // Bytes that come to lie at odd places change roles within their word (RFC 1071 §2 B).
       total += (done & 1) === 0 ? part : swap16(~finish(part) & 0xffff);

@@ -62,6 +62,7 @@ function endOfLife(flows: TcpFlows, now: number, flow: TcpFlow): boolean {
 function resend(flows: TcpFlows, now: number, flow: TcpFlow): void {
   if (flow.phase === Phase.synReceived || flow.phase === Phase.synSent) {
     sendSyn(flows, flow, flow.phase === Phase.synReceived);
+    flow.roundTrip.cancel();
     flow.resendAt = now + SYN_RESEND * 2 ** ++flow.backoff;
     return;
   }
