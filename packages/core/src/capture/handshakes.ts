@@ -44,7 +44,7 @@ export interface HandshakeInfo {
   readonly repeated: boolean;
   /** of a response or cookie reply: the message that it answers */
   readonly answers: Answered | null;
-  /** of an initiation and the response to it: how many initiations came before, which is what Wireshark numbers sessions by (wg.stream) */
+  /** of an initiation and what answers it: how many initiations came before, which is what Wireshark numbers sessions by (wg.stream); else -1 */
   readonly stream: number;
   /** of a response that completes a handshake */
   readonly session: Session | null;
@@ -71,6 +71,7 @@ interface Cookieable {
   readonly at: Moment;
   readonly mac1: Uint8Array;
   readonly receiver: Party | null;
+  readonly stream: number;
 }
 
 /**
@@ -125,7 +126,7 @@ export class HandshakeTable {
     };
     list.unshift({ at: { ...at }, ephemeral, read, info, responses: [] });
     this.#initiations.set(index, list);
-    this.#remember(index, bytes, offset + INITIATION_MAC1, at, receiver);
+    this.#remember(index, bytes, offset + INITIATION_MAC1, at, receiver, stream);
     return info;
   }
 
@@ -146,7 +147,8 @@ export class HandshakeTable {
       rekey: false,
     };
     let failed: HandshakeInfo | null = null;
-    this.#remember(sender, bytes, offset + RESPONSE_MAC1, at, candidates[0]?.info.sender ?? null);
+    const likely = candidates[0]?.info;
+    this.#remember(sender, bytes, offset + RESPONSE_MAC1, at, likely?.sender ?? null, likely?.stream ?? -1);
     for (const initiation of candidates) {
       const { info } = initiation;
       const answer = {
@@ -198,7 +200,7 @@ export class HandshakeTable {
       tai64n: null,
       repeated: false,
       answers: before === null ? null : answered(before.at, at),
-      stream: -1,
+      stream: before?.stream ?? -1,
       session: null,
       rekey: false,
     };
@@ -237,8 +239,8 @@ export class HandshakeTable {
     return false;
   }
 
-  #remember(index: number, bytes: Uint8Array, mac1: number, at: Moment, receiver: Party | null): void {
-    this.#cookieable.set(index, { at: { ...at }, mac1: bytes.slice(mac1, mac1 + MAC_LENGTH), receiver });
+  #remember(index: number, bytes: Uint8Array, mac1: number, at: Moment, receiver: Party | null, stream: number): void {
+    this.#cookieable.set(index, { at: { ...at }, mac1: bytes.slice(mac1, mac1 + MAC_LENGTH), receiver, stream });
     this.#order.push(index);
     if (this.#order.length <= PENDING_MAX) return;
     const oldest = this.#order.shift()!;

@@ -79,10 +79,11 @@ export function parseKeyLog(text: string, file: string): KnownKeys {
     const line = raw.trim();
     if (line === '' || line.startsWith('#')) continue;
     const where = `${file}:${number}`;
-    const equals = BARE_KEY.test(line) ? -1 : line.indexOf('=');
-    const type = equals < 0 ? 'LOCAL_STATIC_PRIVATE_KEY' : line.slice(0, equals).trim();
+    const isBare = BARE_KEY.test(line);
+    const equals = isBare ? -1 : line.indexOf('=');
+    const type = isBare ? 'LOCAL_STATIC_PRIVATE_KEY' : line.slice(0, equals).trim();
     const value = line.slice(equals + 1).trim();
-    if (equals >= 0) bare = false;
+    if (!isBare) bare = false;
     const key = parseKey(value);
     // The line itself is not shown: it may hold a secret.
     if (!TYPES.includes(type)) throw new WirestreamError('keys-syntax', `${where}: not a line of a key log`, EXPECTED);
