@@ -1,15 +1,14 @@
-/** Bounds of the flow tables. */
+/** Bounds of the flow tables. One peer never gets all of anything, whatever addresses it may use. */
 export interface FlowLimits {
   /** TCP flows in all */
   readonly flows: number;
+  readonly flowsPerPeer: number;
   /** of those: begun by peers and not yet established */
   readonly halfOpen: number;
-  /** of those: from one address */
-  readonly halfOpenPerSource: number;
+  readonly halfOpenPerPeer: number;
   /** UDP flows in all */
   readonly datagramFlows: number;
-  /** of those: from one address */
-  readonly datagramFlowsPerSource: number;
+  readonly datagramFlowsPerPeer: number;
 }
 
 /** More flows than this are never kept, whatever the number of descriptors allows. passt's table has 128 k; flows weigh more here. */
@@ -23,9 +22,10 @@ export function flowLimits(descriptors: number): FlowLimits {
   const datagramFlows = Math.max(16, Math.min(4096, Math.floor((descriptors - DESCRIPTORS_KEPT) * 0.2)));
   return {
     flows,
-    halfOpen: Math.ceil(flows / 4),
-    halfOpenPerSource: Math.ceil(flows / 8),
+    flowsPerPeer: Math.ceil(flows * 0.75),
+    halfOpen: Math.ceil(flows / 2),
+    halfOpenPerPeer: Math.ceil(flows / 4),
     datagramFlows,
-    datagramFlowsPerSource: Math.ceil(datagramFlows / 2),
+    datagramFlowsPerPeer: Math.ceil(datagramFlows * 0.75),
   };
 }

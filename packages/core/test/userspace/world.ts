@@ -121,8 +121,10 @@ export class World implements StackHost {
     this.room -= length;
   }
 
+  readonly #path: Path = { room: () => this.room };
+
   path(): Path {
-    return { room: () => this.room };
+    return this.#path;
   }
 
   random(out: Uint8Array): void {

@@ -18,6 +18,9 @@ export const RESENDS_MAX = 7;
 export const FIN_TIMEOUT = 60_000;
 /** without any segment or native event */
 export const IDLE_TIMEOUT = 7_200_000;
+/** the same when the table is full: the idlest flow gives way after this, one at a time with this interval */
+export const IDLE_UNDER_PRESSURE = 300_000;
+export const RELIEF_INTERVAL = 100;
 /** the native side has not taken anything for this long: the window is closed until it does */
 export const STALL_TIMEOUT = 100;
 /** lower bound between two probes of a closed window */

@@ -41,7 +41,7 @@ export class TcpFlow implements FlowEntry, Scheduled {
   /** whether the flow table still leads here */
   isListed = false;
   /** whether it is in the list of flows that have something to do at the end of the turn */
-  isDirty = false;
+  isQueued = false;
   readonly ip: IpHeader;
 
   // ---- to the inner side
@@ -109,8 +109,8 @@ export class TcpFlow implements FlowEntry, Scheduled {
   // ---- life
   /** the native side is gone, in order */
   orphaned = false;
-  /** while it is half open: the source that it counts against */
-  halfOpenSource: string | null = null;
+  /** begun by a peer and not established yet */
+  isHalfOpen = false;
   lastActivity: number;
   /** when it ends unless something happens; for established flows looked up when it is due */
   lifeAt: number;

@@ -1,12 +1,7 @@
-import { formatIp } from '../../address/ip.js';
-import type { Deadlines, Scheduled } from '../../device/deadlines.js';
 import type { Slab } from '../../slab/slab.js';
 import { FlowTable } from '../flowtable.js';
-import { IpHeader } from '../ipheader.js';
-import { IPV4_HEADER, IPV6_HEADER, PROTOCOL_TCP, type IpPacket } from '../ippacket.js';
-import type { FlowLimits } from '../limits.js';
-import type { ConnectFailure, NativeStream, StackHost, Target } from '../native.js';
-import type { Draw } from '../draw.js';
+import { IPV4_HEADER, IPV6_HEADER } from '../ippacket.js';
+import type { ConnectFailure, NativeStream, Path } from '../native.js';
 import {
   FIN_TIMEOUT,
   LINGER,
@@ -21,11 +16,14 @@ import {
   WINDOW_SCALE,
 } from './constants.js';
 import { Phase, TcpFlow } from './flow.js';
-import type { BufferSource } from './inbound.js';
+import { Admission } from './admission.js';
+import { Orphan } from './orphan.js';
+import type { TcpCounters, TcpSurroundings } from './surroundings.js';
 import { input, readSyn } from './input.js';
-import { Left, output, sendReset, sendSyn } from './output.js';
-import { ACK, FIN, RST, SYN, Segment, SegmentFields, TCP_HEADER, writeSegment } from './segment.js';
+import { Left, output, sendReset, sendResetFor, sendSyn } from './output.js';
+import { ACK, FIN, RST, SYN, Segment, SegmentFields, TCP_HEADER } from './segment.js';
 import { expire, nextDeadline } from './timers.js';
+import { TurnQueue } from './turnqueue.js';
 
 /**
  * The TCP translator: flows between peers' TCP stacks and native connections, without a TCP stack of its own.
@@ -37,42 +35,11 @@ import { expire, nextDeadline } from './timers.js';
  * with here and never seen by the native side.
  *
  * State is a handful of facts (their FIN seen, passed on; ours sent, acknowledged), not a state machine: FINs may cross in any order and nothing
- * special happens. Every flow holds one deadline. Everything is bounded: flows, those half open (in all and per source), buffers per flow and in all.
+ * special happens. Every flow holds one deadline. Everything is bounded: flows, those half open (in all and per peer), buffers per flow and in all.
  *
  * Events only change a flow and mark it; what it then wants to send goes out in `flush` at the end of the driver's turn, so that one acknowledgement
  * answers a whole batch, and flows take turns when the path to a peer is full.
  */
-
-/** What the translator needs of the stack around it. */
-export interface TcpSurroundings {
-  readonly host: StackHost;
-  readonly out: Slab;
-  readonly packet: IpPacket;
-  readonly deadlines: Deadlines<Scheduled>;
-  readonly draw: Draw;
-  readonly limits: FlowLimits;
-  readonly buffers: BufferSource & { readonly isShort: boolean };
-  /** of the inner interface, bytes */
-  readonly mtu: number;
-  /** what becomes of a connection to this address and port */
-  decide(address: Uint8Array, port: number): Target | 'reset' | 'prohibited' | 'ignore';
-  /** sends an ICMP error about a flow that could not be opened */
-  unreachable(now: number, flow: TcpFlow, failure: ConnectFailure): void;
-  /** sends an ICMP error about the packet that is being looked at */
-  prohibit(now: number): void;
-}
-
-/** Counters that `show` may print. */
-export interface TcpCounters {
-  opened: number;
-  refused: number;
-  /** not let in: the table, or a share of it, was full */
-  overflow: number;
-  reset: number;
-  /** segments sent again */
-  timedOut: number;
-  malformed: number;
-}
 
 export class TcpFlows {
   readonly table: FlowTable<TcpFlow>;
@@ -81,15 +48,13 @@ export class TcpFlows {
   readonly counters: TcpCounters = { opened: 0, refused: 0, overflow: 0, reset: 0, timedOut: 0, malformed: 0 };
   /** bytes read ahead from all native sides */
   readAhead = 0;
-  halfOpen = 0;
+  readonly admission: Admission;
   readonly #lingering = new Set<TcpFlow>();
-  readonly #halfOpenBySource = new Map<string, number>();
-  #dirty: TcpFlow[] = [];
-  #round: TcpFlow[] = [];
-  #blocked: TcpFlow[] = [];
+  readonly #turns = new TurnQueue();
 
   constructor(private readonly stack: TcpSurroundings) {
     this.table = new FlowTable(stack.draw.uint32());
+    this.admission = new Admission(stack.limits);
   }
 
   get out(): Slab {
@@ -153,8 +118,7 @@ export class TcpFlows {
       return;
     }
     const path = host.path(remote);
-    const source = formatIp(remote);
-    if (path === null || !this.#admits(source)) {
+    if (path === null || !this.#admits(now, path)) {
       this.counters.overflow++;
       return;
     }
@@ -162,31 +126,15 @@ export class TcpFlows {
     const flow = new TcpFlow('inner', local, remote, destinationPort, sourcePort, path, this.stack.buffers, now);
     flow.iss = this.stack.draw.uint32();
     readSyn(this, flow, segment);
-    this.#list(flow, source);
+    this.#list(flow);
+    this.admission.beginsHalfOpen(flow);
     flow.native = host.openStream(flow, target);
     this.schedule(flow);
   }
 
-  /** Answers a segment that belongs to nothing, as RFC 9293 §3.10.7.1 has it. */
+  /** Answers a segment that belongs to nothing. */
   replyReset(segment: Segment): void {
-    const { packet } = this.stack;
-    const { fields } = this;
-    const ip = new IpHeader(packet.destinationAddress(), packet.sourceAddress(), PROTOCOL_TCP);
-    fields.sourcePort = segment.destinationPort;
-    fields.destinationPort = segment.sourcePort;
-    fields.window = 0;
-    fields.sackCount = 0;
-    if (segment.has(ACK)) {
-      fields.flags = RST;
-      fields.sequence = segment.acknowledgement;
-      fields.acknowledgement = 0;
-    } else {
-      fields.flags = RST | ACK;
-      fields.sequence = 0;
-      const length = segment.dataLength + (segment.has(SYN) ? 1 : 0) + (segment.has(FIN) ? 1 : 0);
-      fields.acknowledgement = (segment.sequence + length) >>> 0;
-    }
-    this.send(writeSegment(this.out.view, 0, ip, fields, 0, 0));
+    sendResetFor(this, this.stack.packet, segment);
   }
 
   // ---- from the native side
@@ -205,7 +153,7 @@ export class TcpFlows {
   ): TcpFlow | ConnectFailure {
     const path = this.stack.host.path(remote);
     if (path === null) return 'unreachable';
-    if (this.table.size - this.#lingering.size >= this.stack.limits.flows) return 'no-resources';
+    if (this.admission.isFull) return 'no-resources';
     const port = this.stack.draw.port((candidate) => this.table.get(local, remote, candidate, remotePort) === null);
     if (port === 0) return 'no-resources';
     const flow = new TcpFlow('native', local, remote, port, remotePort, path, this.stack.buffers, now);
@@ -213,7 +161,7 @@ export class TcpFlows {
     flow.iss = this.stack.draw.uint32();
     flow.ourScale = WINDOW_SCALE;
     flow.sack = true;
-    this.#list(flow, null);
+    this.#list(flow);
     sendSyn(this, flow, false);
     flow.roundTrip.sent(now, 0);
     flow.resendAt = now + SYN_RESEND;
@@ -278,7 +226,7 @@ export class TcpFlows {
     const unacknowledged = flow.ackOffset - flow.ackSent;
     if (unacknowledged >= 2 * flow.largestSegment || inbound.hasGaps || flow.nativeEnded) flow.ackNow = true;
     else if (unacknowledged > 0) flow.ackAt = Math.min(flow.ackAt, now + ACK_INTERVAL);
-    this.touch(now, flow);
+    this.mark(flow);
   }
 
   /** The native side broke: so does the inner one. The native side is gone. */
@@ -309,32 +257,19 @@ export class TcpFlows {
 
   /** Sends what all marked flows want to send, in turns, as far as the paths have room. */
   flush(now: number): void {
-    const dirty = this.#dirty;
-    this.#dirty = this.#blocked;
-    this.#blocked = [];
-    for (const flow of dirty) this.#dirty.push(flow);
-    while (this.#dirty.length > 0) {
-      const round = this.#dirty;
-      this.#dirty = this.#round;
-      this.#round = round;
-      for (const flow of round) {
-        flow.isDirty = false;
-        const left = output(this, now, flow);
-        if (left === Left.turn) this.mark(flow);
-        else if (left === Left.room) {
-          flow.isDirty = true;
-          this.#blocked.push(flow);
-        }
-        this.#finish(now, flow);
-        this.schedule(flow);
-      }
-      round.length = 0;
+    this.#turns.begin();
+    for (let flow = this.#turns.next(); flow !== null; flow = this.#turns.next()) {
+      const left = output(this, now, flow);
+      if (left === Left.turn) this.#turns.add(flow);
+      else if (left === Left.room) this.#turns.hold(flow);
+      this.#finish(now, flow);
+      this.schedule(flow);
     }
   }
 
   /** Whether flows wait for room on their paths. */
   get isBlocked(): boolean {
-    return this.#blocked.length > 0;
+    return this.#turns.isHolding;
   }
 
   /** A flow's deadline has passed. */
@@ -343,15 +278,9 @@ export class TcpFlows {
     if (flow.phase !== Phase.gone) this.stack.deadlines.set(flow, nextDeadline(flow));
   }
 
-  /** Puts a flow on the list for the end of the turn. */
+  /** Something changed: the flow is looked at when the turn ends. */
   mark(flow: TcpFlow): void {
-    if (flow.isDirty || flow.phase === Phase.gone) return;
-    flow.isDirty = true;
-    this.#dirty.push(flow);
-  }
-
-  touch(_now: number, flow: TcpFlow): void {
-    this.mark(flow);
+    if (flow.phase !== Phase.gone) this.#turns.add(flow);
   }
 
   /** Later deadlines are found out when the earlier one is due. */
@@ -376,6 +305,7 @@ export class TcpFlows {
     this.#empty(flow);
     if (!flow.isListed) return this.remove(flow);
     flow.phase = Phase.lingering;
+    this.admission.leaves(flow);
     flow.resendAt = flow.ackAt = flow.stallAt = Infinity;
     flow.lifeAt = now + LINGER;
     this.#lingering.add(flow);
@@ -413,7 +343,7 @@ export class TcpFlows {
   /** Takes a flow out of everything. */
   remove(flow: TcpFlow): void {
     if (flow.phase === Phase.gone) return;
-    this.settled(flow);
+    this.admission.settled(flow);
     this.#empty(flow);
     this.unlist(flow);
     this.#lingering.delete(flow);
@@ -426,6 +356,7 @@ export class TcpFlows {
     if (!flow.isListed) return;
     flow.isListed = false;
     this.table.remove(flow);
+    if (flow.phase !== Phase.lingering) this.admission.leaves(flow);
   }
 
   /** The inner side acknowledged up to `offset`. */
@@ -446,40 +377,25 @@ export class TcpFlows {
       if (flow.phase === Phase.established || flow.phase === Phase.synReceived) this.reset(flow);
       else this.abandon(flow);
     }
-    this.#dirty.length = 0;
-    this.#blocked.length = 0;
+    this.#turns.clear();
   }
 
   // ---- limits
 
-  /** The flow is no longer half open. */
-  settled(flow: TcpFlow): void {
-    const source = flow.halfOpenSource;
-    if (source === null) return;
-    flow.halfOpenSource = null;
-    this.halfOpen--;
-    const left = this.#halfOpenBySource.get(source)! - 1;
-    if (left === 0) this.#halfOpenBySource.delete(source);
-    else this.#halfOpenBySource.set(source, left);
+  /** Whether another flow of a peer's is let in; a flow that has long been idle gives way. */
+  #admits(now: number, path: Path): boolean {
+    if (!this.admission.admitsHalfOpen(path)) return false;
+    if (this.admission.admits(path)) return true;
+    const idlest = this.admission.idlest(now, path, this.table.values());
+    if (idlest !== null) this.reset(idlest);
+    return idlest !== null;
   }
 
-  #admits(source: string): boolean {
-    const { limits } = this.stack;
-    return (
-      this.table.size - this.#lingering.size < limits.flows &&
-      this.halfOpen < limits.halfOpen &&
-      (this.#halfOpenBySource.get(source) ?? 0) < limits.halfOpenPerSource
-    );
-  }
-
-  #list(flow: TcpFlow, source: string | null): void {
+  #list(flow: TcpFlow): void {
     this.counters.opened++;
     flow.isListed = true;
     this.table.add(flow);
-    if (source === null) return;
-    flow.halfOpenSource = source;
-    this.halfOpen++;
-    this.#halfOpenBySource.set(source, (this.#halfOpenBySource.get(source) ?? 0) + 1);
+    this.admission.enters(flow);
   }
 
   #sendLimit(flow: TcpFlow): number {
@@ -492,21 +408,4 @@ export class TcpFlows {
     flow.outbound.clear();
     flow.inbound.clear();
   }
-}
-
-/** Stands in for a native side that is gone. */
-class Orphan implements NativeStream {
-  constructor(private readonly unwanted: () => void) {}
-
-  write(): void {
-    this.unwanted();
-  }
-
-  end(): void {}
-  reset(): void {}
-  close(): void {}
-  pause(): void {}
-  resume(): void {}
-  established(): void {}
-  failed(): void {}
 }

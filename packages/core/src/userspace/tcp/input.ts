@@ -38,11 +38,11 @@ export function input(flows: TcpFlows, now: number, flow: TcpFlow, segment: Segm
   flow.lastActivity = now;
   if (acknowledged > flow.sendMax) {
     flow.ackNow = true;
-    return flows.touch(now, flow);
+    return flows.mark(flow);
   }
   inputAck(flows, now, flow, segment, sequence, acknowledged);
   inputData(flow, segment, sequence);
-  flows.touch(now, flow);
+  flows.mark(flow);
 }
 
 /** Takes what the other side's SYN says. */
@@ -60,7 +60,7 @@ export function readSyn(flows: TcpFlows, flow: TcpFlow, segment: Segment): void 
 }
 
 function establish(flows: TcpFlows, now: number, flow: TcpFlow): void {
-  flows.settled(flow);
+  flows.admission.settled(flow);
   flow.phase = Phase.established;
   flow.roundTrip.acknowledged(now, 0);
   flow.resendAt = Infinity;
@@ -95,7 +95,7 @@ function inputSynSent(flows: TcpFlows, now: number, flow: TcpFlow, segment: Segm
     flow.phase = Phase.synReceived;
     sendSyn(flows, flow, true);
   }
-  flows.touch(now, flow);
+  flows.mark(flow);
 }
 
 /** A SYN where there is a flow already. */
@@ -111,7 +111,7 @@ function inputSyn(flows: TcpFlows, now: number, flow: TcpFlow, segment: Segment)
   // Either a repeated SYN-ACK whose acknowledgement was lost, or whoever is there has forgotten this flow and will reset it
   // when it sees what we think (RFC 5961 §4.2).
   flow.ackNow = true;
-  flows.touch(now, flow);
+  flows.mark(flow);
 }
 
 function inputLingering(flows: TcpFlows, flow: TcpFlow, segment: Segment): void {

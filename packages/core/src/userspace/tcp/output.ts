@@ -1,7 +1,9 @@
 import { STALL_TIMEOUT, PROBE_MIN, QUANTUM, RECEIVE_LIMIT, RECEIVE_LIMIT_MIN } from './constants.js';
 import { Phase, type TcpFlow } from './flow.js';
 import type { TcpFlows } from './flows.js';
-import { ACK, FIN, PSH, RST, SACK_BLOCKS, SYN, headerLength, writeSegment } from './segment.js';
+import { IpHeader } from '../ipheader.js';
+import { PROTOCOL_TCP, type IpPacket } from '../ippacket.js';
+import { ACK, FIN, PSH, RST, SACK_BLOCKS, SYN, headerLength, writeSegment, type Segment } from './segment.js';
 
 /** What `output` left undone. */
 export const enum Left {
@@ -147,6 +149,27 @@ export function sendReset(flows: TcpFlows, flow: TcpFlow): void {
   fields.window = 0;
   fields.sackCount = 0;
   flows.send(writeSegment(out.view, 0, flow.ip, fields, 0, 0));
+}
+
+/** Answers a segment that belongs to no flow, as RFC 9293 §3.10.7.1 has it. */
+export function sendResetFor(flows: TcpFlows, packet: IpPacket, segment: Segment): void {
+  const { fields, out } = flows;
+  const ip = new IpHeader(packet.destinationAddress(), packet.sourceAddress(), PROTOCOL_TCP);
+  fields.sourcePort = segment.destinationPort;
+  fields.destinationPort = segment.sourcePort;
+  fields.window = 0;
+  fields.sackCount = 0;
+  if (segment.has(ACK)) {
+    fields.flags = RST;
+    fields.sequence = segment.acknowledgement;
+    fields.acknowledgement = 0;
+  } else {
+    fields.flags = RST | ACK;
+    fields.sequence = 0;
+    const length = segment.dataLength + (segment.has(SYN) ? 1 : 0) + (segment.has(FIN) ? 1 : 0);
+    fields.acknowledgement = (segment.sequence + length) >>> 0;
+  }
+  flows.send(writeSegment(out.view, 0, ip, fields, 0, 0));
 }
 
 function ports(flows: TcpFlows, flow: TcpFlow): void {

@@ -1,4 +1,3 @@
-import { formatIp } from '../../address/ip.js';
 import type { Deadlines, Scheduled } from '../../device/deadlines.js';
 import type { Slab } from '../../slab/slab.js';
 import { copyAndSum, finish, sum } from '../checksum.js';
@@ -7,7 +6,8 @@ import { FlowTable } from '../flowtable.js';
 import type { PacketSender } from '../fragments.js';
 import type { IpPacket } from '../ippacket.js';
 import type { FlowLimits } from '../limits.js';
-import type { ConnectFailure, NativeDatagrams, StackHost, Target } from '../native.js';
+import type { ConnectFailure, NativeDatagrams, Path, StackHost, Target } from '../native.js';
+import { Tally } from '../tally.js';
 import { UdpFlow } from './flow.js';
 
 export const UDP_HEADER = 8;
@@ -47,7 +47,7 @@ export const DATAGRAM_MAX = 65_507;
 export class UdpFlows {
   readonly table: FlowTable<UdpFlow>;
   readonly counters: UdpCounters = { opened: 0, refused: 0, overflow: 0, malformed: 0, dropped: 0 };
-  readonly #bySource = new Map<string, number>();
+  readonly #byPeer = new Tally<Path>();
 
   constructor(private readonly stack: UdpSurroundings) {
     this.table = new FlowTable(stack.draw.uint32());
@@ -92,9 +92,11 @@ export class UdpFlows {
       return null;
     }
     const path = host.path(remote);
-    const source = formatIp(remote);
-    const fromThere = this.#bySource.get(source) ?? 0;
-    if (path === null || this.table.size >= limits.datagramFlows || fromThere >= limits.datagramFlowsPerSource) {
+    if (
+      path === null ||
+      this.table.size >= limits.datagramFlows ||
+      this.#byPeer.get(path) >= limits.datagramFlowsPerPeer
+    ) {
       this.counters.overflow++;
       return null;
     }
@@ -104,7 +106,7 @@ export class UdpFlows {
       this.counters.overflow++;
       return null;
     }
-    this.#bySource.set(source, fromThere + 1);
+    this.#byPeer.add(path, 1);
     this.#add(flow);
     return flow;
   }
@@ -182,11 +184,7 @@ export class UdpFlows {
     flow.native?.close();
     flow.native = null;
     this.stack.deadlines.remove(flow);
-    if (!this.table.remove(flow) || flow.origin !== 'inner') return;
-    const source = formatIp(flow.remote);
-    const left = this.#bySource.get(source)! - 1;
-    if (left === 0) this.#bySource.delete(source);
-    else this.#bySource.set(source, left);
+    if (this.table.remove(flow) && flow.origin === 'inner') this.#byPeer.add(flow.path, -1);
   }
 
   close(): void {
