@@ -57,4 +57,9 @@ export interface StackHost {
   random(out: Uint8Array): void;
   openStream(flow: TcpFlow, target: Target): NativeStream;
   openDatagrams(flow: UdpFlow, target: Target): NativeDatagrams | null;
+  /**
+   * Asks an address outside the tunnel for an echo with so many bytes of data, and calls `answered`, in a turn, when it came.
+   * @returns false when this host cannot do that, or has too many such requests waiting
+   */
+  echo(destination: Uint8Array, dataLength: number, answered: () => void): boolean;
 }

@@ -2,14 +2,18 @@ import { Deadlines, type Scheduled } from '../device/deadlines.js';
 import { SlabPool } from '../slab/pool.js';
 import { Slab } from '../slab/slab.js';
 import { Buffers } from './buffers.js';
+import { finish, sum } from './checksum.js';
 import { Draw } from './draw.js';
 import { PacketSender } from './fragments.js';
-import { IcmpSender, unreachableFor } from './icmp/icmp.js';
+import { IcmpError } from './icmp/errors.js';
+import { ICMP_HEADER, IcmpSender, unreachableFor } from './icmp/icmp.js';
 import { isEcho, isEchoReply, Ping, Pings } from './icmp/pings.js';
 import { IpPacket, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP } from './ippacket.js';
 import type { FlowLimits } from './limits.js';
 import type { ConnectFailure, StackHost } from './native.js';
 import type { Policy } from './policy.js';
+import { Reassembly } from './reassembly.js';
+import { isMartian } from './rules.js';
 import { listFlows, type FlowSnapshot } from './snapshot.js';
 import { TcpFlow } from './tcp/flow.js';
 import { TcpFlows } from './tcp/flows.js';
@@ -59,6 +63,8 @@ export class UserStack {
   readonly #pool = new SlabPool(BUFFER_SIZE);
   readonly #buffers = new Buffers(this.#pool, RECEIVE_BUDGET);
   readonly #packet = new IpPacket();
+  readonly #reassembly = new Reassembly();
+  readonly #error = new IcmpError();
   readonly #deadlines = new Deadlines<Scheduled>();
   readonly #icmp: IcmpSender;
 
@@ -107,7 +113,8 @@ export class UserStack {
     }
     if (packet.isFragment) {
       this.counters.fragments++;
-      return;
+      const whole = this.#reassembly.add(now, packet);
+      if (whole === 0 || !packet.parse(this.#reassembly.slab.view, 0, whole)) return;
     }
     switch (packet.protocol) {
       case PROTOCOL_TCP:
@@ -123,15 +130,31 @@ export class UserStack {
 
   #icmpPacket(now: number): void {
     const packet = this.#packet;
-    if (packet.payloadLength < 8) {
+    const { view, payload, payloadLength } = packet;
+    const pseudo = packet.version === 6 ? packet.pseudoSum(payloadLength) : 0;
+    if (payloadLength < ICMP_HEADER || finish(pseudo + sum(view, payload, payloadLength)) !== 0) {
       this.counters.malformed++;
       return;
     }
-    const type = packet.view.getUint8(packet.payload);
+    const type = view.getUint8(payload);
     if (isEchoReply(packet.version, type)) return this.pings.reply(now, packet);
-    if (!isEcho(packet.version, type)) return;
-    if (this.options.policy.isOwn(packet.destinationAddress())) this.#icmp.echoReply(packet);
-    else this.#refuse(now, 'prohibited');
+    if (isEcho(packet.version, type)) return this.#echo(now, packet);
+    if (!this.#error.parse(packet)) return;
+    if (this.#error.protocol === PROTOCOL_TCP) this.tcp.icmpError(packet, this.#error);
+    else this.udp.icmpError(packet, this.#error);
+  }
+
+  /** Our addresses answer themselves; others are asked by whatever means the host has, if they may be reached at all. */
+  #echo(now: number, packet: IpPacket): void {
+    const destination = packet.destinationAddress();
+    const { policy } = this.options;
+    if (policy.isOwn(destination)) return this.#icmp.echoReply(packet);
+    if (!policy.mayPing(destination)) {
+      if (!isMartian(destination)) this.#refuse(now, 'prohibited');
+      return;
+    }
+    const reply = this.#icmp.replyLater(packet);
+    if (!this.host.echo(destination, reply.dataLength, reply.send)) this.#refuse(now, 'prohibited');
   }
 
   // ---- turns and time
@@ -181,6 +204,7 @@ export class UserStack {
     this.tcp.close();
     this.udp.close();
     this.pings.close();
+    this.#reassembly.clear();
     this.#pool.clear();
   }
 

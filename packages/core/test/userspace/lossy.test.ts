@@ -27,6 +27,10 @@ function ending(last: Step[]): fc.Arbitrary<SideScript> {
   return fc.record({ steps: fc.array(quiet, { maxLength: 10 }).map((steps) => [...steps, ...last]), slowness });
 }
 
+function writes(...sizes: number[]): Step[] {
+  return sizes.map((bytes) => ({ do: 'write', bytes }));
+}
+
 /** Received is the beginning of what was sent. @returns how much of it */
 function checkPrefix(pair: LossyPair, receiver: 0 | 1): number {
   const bytes = pair.sides[receiver].native?.bytes ?? new Uint8Array(0);
@@ -61,7 +65,18 @@ describe('two stacks with a bad path between them', () => {
         expect(checkPrefix(pair, 0)).toBe(second.written);
         checkEmpty(pair);
       }),
-      { numRuns: 60 },
+      {
+        numRuns: 60,
+        examples: [
+          // Both ends were sending old data again, each believed that the other's window was closed, and each took the other's word for old.
+          [
+            { loss: 0.1, duplication: 0.05, reordering: 0, delay: 0, jitter: 1, queue: 8 },
+            { steps: [...writes(12421, 29785, 40, 94, 18060, 75, 3875), { do: 'end' }], slowness: 700 },
+            { steps: [...writes(8746, 37401, 91), { do: 'end' }], slowness: 700 },
+            -1861145111,
+          ],
+        ],
+      },
     );
   });
 

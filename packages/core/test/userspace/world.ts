@@ -153,6 +153,15 @@ export class World implements StackHost {
     };
   }
 
+  readonly echoes: { destination: Uint8Array; dataLength: number; answered: () => void }[] = [];
+  /** whether the host can ask for echoes */
+  canEcho = true;
+
+  echo(destination: Uint8Array, dataLength: number, answered: () => void): boolean {
+    if (this.canEcho) this.echoes.push({ destination, dataLength, answered });
+    return this.canEcho;
+  }
+
   // ---- the test's hands
 
   /** One packet comes in, or several in one turn. */

@@ -4,6 +4,12 @@ import type { TcpFlow } from '../../userspace/tcp/flow.js';
 import { failureOf } from './errors.js';
 import type { Turns } from './turns.js';
 
+/** Who is told how the inner connection went. */
+export interface Teller {
+  established(): void;
+  failed(reason: ConnectFailure): void;
+}
+
 /** A TCP socket of this host as the native side of a flow. */
 export class SocketStream implements NativeStream {
   #flow: TcpFlow | null = null;
@@ -12,8 +18,8 @@ export class SocketStream implements NativeStream {
   constructor(
     private readonly turns: Turns,
     private readonly socket: net.Socket,
-    /** told once whether the inner connection came about; for who answers somebody about it first */
-    private readonly settled: (failure: ConnectFailure | null) => void = () => undefined,
+    /** for those who have to tell somebody that the inner connection came about, or did not, and who close the socket then */
+    private readonly teller: Teller | null = null,
   ) {
     socket.setNoDelay(true);
     socket.on('error', (error: NodeJS.ErrnoException) => this.#failed(error));
@@ -65,13 +71,13 @@ export class SocketStream implements NativeStream {
   }
 
   established(): void {
-    this.settled(null);
+    this.teller?.established();
   }
 
   failed(reason: ConnectFailure): void {
     this.#over = true;
-    this.settled(reason);
-    this.socket.resetAndDestroy();
+    if (this.teller === null) this.socket.resetAndDestroy();
+    else this.teller.failed(reason);
   }
 
   #failed(error: NodeJS.ErrnoException | null): void {

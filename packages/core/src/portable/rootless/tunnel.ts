@@ -1,5 +1,4 @@
-import { randomFillSync } from 'node:crypto';
-import { lookup } from 'node:dns/promises';
+import { randomFillSync, randomInt } from 'node:crypto';
 import { formatIp, parseIp } from '../../address/ip.js';
 import { WirestreamError } from '../../device/errors.js';
 import type { Peer } from '../../device/peer.js';
@@ -20,8 +19,11 @@ import { PortableDriver } from '../portable.js';
 import { openDatagrams } from './socketdatagrams.js';
 import { descriptorLimit } from './descriptors.js';
 import { connectError } from './errors.js';
+import { Echoes } from './echo.js';
 import { openForward, type OpenForward } from './forwards.js';
 import { PeerPath, type TurnMeter } from './peerpath.js';
+import { Resolver } from './resolver.js';
+import { openSocks5 } from './socks5.js';
 import { openSocket } from './socketstream.js';
 import { TunnelServer } from './tunnelserver.js';
 import { TunnelSocket } from './tunnelsocket.js';
@@ -56,6 +58,10 @@ export interface RootlessOptions {
   readonly exit?: boolean;
   readonly forwards?: readonly Forward[];
   readonly remoteForwards?: readonly RemoteForward[];
+  /** where a SOCKS5 proxy into the tunnel listens */
+  readonly socks5?: HostPort;
+  /** name servers inside the tunnel for the names that forwards and the proxy are asked for; without, names are looked up here */
+  readonly nameServers?: readonly Uint8Array[];
   /** local addresses to listen on for the tunnel itself; all when absent */
   readonly listenOn?: readonly string[];
   /** takes lines of a Wireshark key log */
@@ -69,8 +75,11 @@ export class RootlessTunnel implements StackHost, Turns {
   readonly #policy: Policy;
   readonly #paths = new Map<Peer, PeerPath>();
   readonly #turn: TurnMeter = { now: 0, bytes: 0 };
+  readonly #resolver: Resolver;
+  readonly #echoes = new Echoes();
   readonly #servers = new Set<TunnelServer>();
-  #forwards: OpenForward[] = [];
+  readonly #forwards: OpenForward[] = [];
+  #proxy: OpenForward | null = null;
   #stopping = false;
 
   constructor(options: RootlessOptions) {
@@ -83,6 +92,7 @@ export class RootlessTunnel implements StackHost, Turns {
     const rules = [...(options.allow ?? []), ...(options.exit === true ? [ALLOW_ALL] : [])];
     this.#policy = new Policy(addresses, rules, options.remoteForwards ?? []);
     this.stack = new UserStack(this, { mtu, addresses, limits: flowLimits(descriptorLimit()), policy: this.#policy });
+    this.#resolver = new Resolver(this, options.nameServers ?? null);
     this.driver = new PortableDriver({
       crypto: options.crypto,
       settings: options.settings,
@@ -102,6 +112,7 @@ export class RootlessTunnel implements StackHost, Turns {
     try {
       await this.driver.start();
       for (const forward of this.#options.forwards ?? []) this.#forwards.push(await openForward(this, forward));
+      if (this.#options.socks5 !== undefined) this.#proxy = await openSocks5(this, this.#options.socks5);
     } catch (error) {
       await this.stop();
       throw error;
@@ -112,7 +123,10 @@ export class RootlessTunnel implements StackHost, Turns {
   async stop(): Promise<void> {
     this.#stopping = true;
     for (const server of this.#servers) server.close();
-    await Promise.all(this.#forwards.splice(0).map((forward) => forward.close()));
+    const listening = this.#forwards.splice(0);
+    if (this.#proxy !== null) listening.push(this.#proxy);
+    this.#proxy = null;
+    await Promise.all(listening.map((forward) => forward.close()));
     this.run(() => this.stack.close());
     await this.driver.stop();
   }
@@ -135,6 +149,11 @@ export class RootlessTunnel implements StackHost, Turns {
   /** Where the forwards listen, in the order given; ports that the system chose included. */
   get forwardEndpoints(): HostPort[] {
     return this.#forwards.map(({ listen }) => listen);
+  }
+
+  /** Where the SOCKS5 proxy listens; null when there is none. */
+  get socks5Endpoint(): HostPort | null {
+    return this.#proxy?.listen ?? null;
   }
 
   // ---- from this program into the tunnel
@@ -162,15 +181,18 @@ export class RootlessTunnel implements StackHost, Turns {
     });
   }
 
-  /**
-   * Connects to a port of a host inside the tunnel. The stream emits 'connect', or 'error' as a socket does. Names are looked up
-   * here.
-   */
+  /** Connects to a port of a host inside the tunnel. The stream emits 'connect', or 'error' as a socket does. */
   connect(host: string, port: number): TunnelSocket {
-    const socket = new TunnelSocket(this, { host, port });
     const address = parseIp(host);
-    if (address !== null) this.dial(address, port, socket.native, (flow) => socket.attach(flow));
-    else void this.#connectName(host, port, socket);
+    if (address !== null) return this.connectTo(address, port);
+    const socket = new TunnelSocket(this, { host, port });
+    void this.#connectName(host, port, socket);
+    return socket;
+  }
+
+  connectTo(address: Uint8Array, port: number): TunnelSocket {
+    const socket = new TunnelSocket(this, { host: formatIp(address), port });
+    this.dial(address, port, socket.native, (flow) => socket.attach(flow));
     return socket;
   }
 
@@ -183,16 +205,9 @@ export class RootlessTunnel implements StackHost, Turns {
     }
   }
 
-  /** An address of a host that a family of our own addresses can reach. */
-  async resolve(host: string): Promise<Uint8Array> {
-    const literal = parseIp(host);
-    if (literal !== null) return literal;
-    const found = await lookup(host, { all: true });
-    for (const { address } of found) {
-      const bytes = parseIp(address);
-      if (bytes !== null && this.stack.sourceFor(bytes) !== null) return bytes;
-    }
-    throw noAddress(host);
+  /** An address of a host, looked up as `nameServers` says. */
+  resolve(host: string): Promise<Uint8Array> {
+    return this.#resolver.resolve(host);
   }
 
   /** Begins a flow into the tunnel for something native; `native.failed` tells when there is none. */
@@ -260,6 +275,15 @@ export class RootlessTunnel implements StackHost, Turns {
 
   random(out: Uint8Array): void {
     randomFillSync(out);
+  }
+
+  echo(destination: Uint8Array, dataLength: number, answered: () => void): boolean {
+    return this.#echoes.ask(destination, dataLength, () => this.run(answered));
+  }
+
+  /** 16 random bits. */
+  randomId(): number {
+    return randomInt(0x1_0000);
   }
 
   openStream(flow: TcpFlow, target: Target): NativeStream {

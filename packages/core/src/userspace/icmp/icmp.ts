@@ -64,6 +64,19 @@ export class IcmpSender {
     this.#send(ip, length);
   }
 
+  /** Keeps an echo request, to be answered when its destination has answered one of ours. */
+  replyLater(packet: IpPacket): { dataLength: number; send: () => void } {
+    const length = packet.payloadLength;
+    const ip = new IpHeader(packet.destinationAddress(), packet.sourceAddress(), packet.protocol);
+    const kept = new Uint8Array(packet.view.buffer, packet.view.byteOffset + packet.payload, length).slice();
+    const send = () => {
+      this.out.bytes.set(kept, ip.length);
+      this.out.view.setUint8(ip.length, ip.family === 4 ? Icmp4.echoReply : Icmp6.echoReply);
+      this.#send(ip, length);
+    };
+    return { dataLength: length - ICMP_HEADER, send };
+  }
+
   /** Sends an echo request with `data` bytes of padding. */
   echo(source: Uint8Array, destination: Uint8Array, identifier: number, sequence: number, data: number): void {
     const protocol = source.length === 4 ? PROTOCOL_ICMP : PROTOCOL_ICMPV6;

@@ -1,6 +1,7 @@
 import type { Slab } from '../../slab/slab.js';
 import { FlowTable } from '../flowtable.js';
-import { IPV4_HEADER, IPV6_HEADER } from '../ippacket.js';
+import type { IcmpError } from '../icmp/errors.js';
+import { IPV4_HEADER, IPV6_HEADER, type IpPacket } from '../ippacket.js';
 import type { ConnectFailure, NativeStream, Path } from '../native.js';
 import {
   FIN_TIMEOUT,
@@ -19,7 +20,7 @@ import { Phase, TcpFlow } from './flow.js';
 import { Admission } from './admission.js';
 import { Orphan } from './orphan.js';
 import type { TcpCounters, TcpSurroundings } from './surroundings.js';
-import { input, readSyn } from './input.js';
+import { input, readSyn, shrink } from './input.js';
 import { Left, output, sendReset, sendResetFor, sendSyn } from './output.js';
 import { ACK, FIN, RST, SYN, Segment, SegmentFields, TCP_HEADER } from './segment.js';
 import { expire, nextDeadline } from './timers.js';
@@ -135,6 +136,21 @@ export class TcpFlows {
   /** Answers a segment that belongs to nothing. */
   replyReset(segment: Segment): void {
     sendResetFor(this, this.stack.packet, segment);
+  }
+
+  /** An ICMP error came in about a segment of ours. */
+  icmpError(packet: IpPacket, error: IcmpError): void {
+    const { source, destination, sourcePort, destinationPort } = error;
+    const flow = this.table.find(packet.view, source, destination, packet.addressLength, sourcePort, destinationPort);
+    if (flow === null) return;
+    if (error.failure !== null) {
+      // Anything else than an attempt to connect goes on: the error may pass (RFC 1122 §4.2.3.9).
+      if (flow.phase === Phase.synSent && error.sequence === flow.iss) this.failed(flow, error.failure);
+      return;
+    }
+    const offset = flow.offsetOfAck(error.sequence);
+    if (flow.phase === Phase.established && offset >= flow.sendUna && offset < flow.sendMax) shrink(flow, error.mtu);
+    this.mark(flow);
   }
 
   // ---- from the native side

@@ -2,9 +2,12 @@ import { DUPLICATES, IDLE_TIMEOUT, MSS_DEFAULT, MSS_MIN, RECEIVE_LIMIT, WINDOW_S
 import { Phase, type TcpFlow } from './flow.js';
 import type { TcpFlows } from './flows.js';
 import { sendAck, sendSyn } from './output.js';
-import { ACK, FIN, RST, SYN, type Segment } from './segment.js';
+import { ACK, FIN, RST, SYN, TCP_HEADER, type Segment } from './segment.js';
 import { Ranges } from '../ranges.js';
 
+/** Shorter packets than these are not asked of us (RFC 8200 §5; IPv4 paths of less than 576 bytes are extinct: RFC 791 §3.1). */
+const PATH_MTU_MIN_4 = 576;
+const PATH_MTU_MIN_6 = 1280;
 /** Selectively acknowledged ranges remembered per flow. */
 const SACKED_MAX = 32;
 
@@ -130,11 +133,7 @@ function inputAck(
 ): void {
   const edge = acknowledged + segment.window * 2 ** flow.theirScale;
   const previousEdge = flow.sendEdge;
-  // The newest segment's word on the window counts, not the last one's to arrive.
-  if (
-    acknowledged >= flow.sendUna &&
-    (sequence > flow.windowSequence || (sequence === flow.windowSequence && acknowledged >= flow.windowAck))
-  ) {
+  if (acknowledged >= flow.sendUna && isNewsOfWindow(flow, sequence, acknowledged, edge)) {
     flow.sendEdge = edge;
     flow.windowSequence = sequence;
     flow.windowAck = acknowledged;
@@ -156,6 +155,17 @@ function inputAck(
   }
   if (flow.recoverTo < 0) maybeRecover(flow);
   else if (newlySacked) flow.resendTo = Math.max(flow.resendTo, Math.min(flow.sacked!.top, flow.recoverTo));
+}
+
+/**
+ * The newest segment's word on the window counts, not the last one's to arrive (RFC 9293 §3.10.7.4). Where that seems to be that the window
+ * is closed, any that opens it is believed: both ends may be sending old sequence numbers again, and each would wait for the other's new
+ * ones. Believing it wrongly costs one segment.
+ */
+function isNewsOfWindow(flow: TcpFlow, sequence: number, acknowledged: number, edge: number): boolean {
+  if (acknowledged > flow.windowAck || sequence > flow.windowSequence) return true;
+  if (sequence === flow.windowSequence) return acknowledged >= flow.windowAck;
+  return flow.sendEdge <= flow.sendUna && edge > flow.sendEdge;
 }
 
 /** Something new was acknowledged. */
@@ -236,4 +246,17 @@ function inputData(flow: TcpFlow, segment: Segment, sequence: number): void {
     flow.ackNow = true;
     flow.duplicatesDue++;
   }
+}
+
+/** The path takes packets of at most `mtu` bytes: what is out goes out again in segments that fit (RFC 1191 §6, RFC 8201 §5). */
+export function shrink(flow: TcpFlow, mtu: number): void {
+  const least = flow.ip.family === 4 ? PATH_MTU_MIN_4 : PATH_MTU_MIN_6;
+  const mss = Math.max(mtu, least) - flow.ip.length - TCP_HEADER;
+  if (mss >= flow.mss) return;
+  flow.mss = mss;
+  flow.congestion.shrink(mss);
+  flow.recoverTo = flow.sendNext;
+  flow.resendNext = flow.sendUna;
+  flow.resendTo = flow.sendNext;
+  flow.resendForced = true;
 }

@@ -108,7 +108,9 @@ function emit(flows: TcpFlows, now: number, flow: TcpFlow, start: number, length
 /** An acknowledgement without data. */
 export function sendAck(flows: TcpFlows, flow: TcpFlow): void {
   const { fields, out } = flows;
-  fields.sequence = flow.sequenceOf(flow.sendNext);
+  // As far as the other side has heard of us, even while older data goes out again: lower numbers would make it look outdated. But not
+  // beyond a window that was taken back (as Linux's tcp_acceptable_seq).
+  fields.sequence = flow.sequenceOf(Math.min(flow.sendMax, Math.max(flow.sendUna, flow.sendEdge)));
   fields.flags = ACK;
   acknowledge(flows, flow);
   flows.send(writeSegment(out.view, 0, flow.ip, fields, 0, 0));

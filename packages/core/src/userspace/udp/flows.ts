@@ -4,6 +4,7 @@ import { copyAndSum, finish, sum } from '../checksum.js';
 import type { Draw } from '../draw.js';
 import { FlowTable } from '../flowtable.js';
 import type { PacketSender } from '../fragments.js';
+import type { IcmpError } from '../icmp/errors.js';
 import type { IpPacket } from '../ippacket.js';
 import type { FlowLimits } from '../limits.js';
 import type { ConnectFailure, NativeDatagrams, Path, StackHost, Target } from '../native.js';
@@ -161,6 +162,13 @@ export class UdpFlows {
     // A sum of zero is sent as its other representation (RFC 768).
     view.setUint16(at + 6, checksum === 0 ? 0xffff : checksum, true);
     this.stack.sender.send(flow.ip, length);
+  }
+
+  /** An ICMP error came in about a datagram of ours: nobody inside wants what the flow brings, or can be told. */
+  icmpError(packet: IpPacket, error: IcmpError): void {
+    const { source, destination, sourcePort, destinationPort } = error;
+    const flow = this.table.find(packet.view, source, destination, packet.addressLength, sourcePort, destinationPort);
+    if (flow !== null && error.failure === 'refused') this.remove(flow);
   }
 
   /** The native side met an error. */
