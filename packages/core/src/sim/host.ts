@@ -31,7 +31,7 @@ export interface HostOptions {
   readonly mtu: number;
   /** bytes of one read, at most; small ones cut records wherever they like */
   readonly readMax: number;
-  /** call `wake` each ms, rather than when `nextWake` says */
+  /** wake everybody each ms, rather than when `nextWake` says */
   readonly polls: boolean;
   /** ms until a lost address is noticed (netlink); Infinity for never */
   readonly noticesAddress: number;
@@ -380,7 +380,12 @@ export class Host implements Driver, SocketOwner {
   #woken(): void {
     this.#countSpin();
     this.wakes++;
-    this.turn((now) => this.device.wake(now));
+    this.turn((now) => {
+      this.device.wake(now);
+      if (!this.options.polls) return;
+      // Who has announced nothing is looked at all the same: there must be nothing to do.
+      for (const peer of this.device.peers.values()) peer.wake(now);
+    });
   }
 
   #countSpin(): void {

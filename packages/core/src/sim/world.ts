@@ -1,5 +1,6 @@
 import { parsePrefix } from '../address/ip.js';
 import { configure } from '../device/configure.js';
+import type { Device } from '../device/device.js';
 import type { Peer } from '../device/peer.js';
 import type { PeerSettings, Transport } from '../device/settings.js';
 import type { Crypto } from '../noise/crypto.js';
@@ -65,8 +66,14 @@ export class World {
   readonly states = new StateLog();
   readonly strangers: Stranger[] = [];
   readonly options: WorldOptions;
+  /** called for each host that is started (again) later */
+  onStart: (host: Host) => void = () => undefined;
   readonly #machines: Machine[] = [];
   readonly #keys: Uint8Array[] = [];
+  readonly #publicKeys: Uint8Array[] = [];
+  /** by host number; looked up for each packet */
+  readonly #peers = new WeakMap<Device, (Peer | undefined)[]>();
+  readonly #newestReplies = new Map<number, number>();
   readonly #sent: SentMessages = new Set();
   readonly #hostRng: Rng;
   #addresses = 0;
@@ -83,6 +90,7 @@ export class World {
       const key = new Uint8Array(32);
       this.rng.fill(key);
       this.#keys.push(key);
+      this.#publicKeys.push(options.crypto.publicKey(key));
       const machine = this.network.machine(this.newAddress());
       machine.socketOptions = { ...SOCKET_OPTIONS, ...options.socket };
       this.#machines.push(machine);
@@ -103,11 +111,17 @@ export class World {
   }
 
   peer(host: number, of: number): Peer {
-    return this.host(host).device.peer(this.publicKey(of))!;
+    const { device } = this.host(host);
+    let peers = this.#peers.get(device);
+    if (peers === undefined) {
+      peers = this.#publicKeys.map((key) => device.peer(key));
+      this.#peers.set(device, peers);
+    }
+    return peers[of]!;
   }
 
   publicKey(i: number): Uint8Array {
-    return this.options.crypto.publicKey(this.#keys[i]!);
+    return this.#publicKeys[i]!;
   }
 
   // ---- packets
@@ -136,6 +150,11 @@ export class World {
     };
   }
 
+  /** The newest ping of `from`’s to `to` that was replied to; -1 when none was. */
+  newestReply(from: number, to: number): number {
+    return this.#newestReplies.get(from * 256 + to) ?? -1;
+  }
+
   #delivered(host: Host, bytes: Uint8Array, offset: number, length: number, from: Peer | null): void {
     const ping = readPing(bytes, offset, length);
     const record = ping === null ? undefined : this.pings[ping.id];
@@ -153,6 +172,8 @@ export class World {
     if (before !== Infinity) throw new Violation('nothing twice', `${host.options.name} got ping ${ping.id} twice`);
     if (ping.isReply) {
       record.repliedAt = this.now;
+      const pair = record.from * 256 + record.to;
+      this.#newestReplies.set(pair, Math.max(record.id, this.#newestReplies.get(pair) ?? -1));
       return;
     }
     record.arrivedAt = this.now;
@@ -247,6 +268,7 @@ export class World {
         ...(knows ? { endpoint: endpoint(this.#machines[j]!.address, PORT) } : {}),
       });
     }
+    this.onStart(host);
     host.start(PORT, { privateKey: this.#keys[i]!, transport: options.transport ?? 'tcp', peers });
     return host;
   }
@@ -298,6 +320,9 @@ export class World {
       throw new Violation(property, `${host.options.name}: ${detail}`);
     };
     if (device.pending.size > PENDING_MAX) fail('bounded strangers', `${device.pending.size} pending`);
+    const dial = host.dials.at(-1);
+    if (dial !== undefined && dial.port !== PORT)
+      fail('known port', `dials port ${dial.port}, at which nobody said to be`);
     let connections = device.pending.size;
     for (const peer of device.peers.values()) {
       const { all, active } = peer.links;

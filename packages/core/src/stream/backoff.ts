@@ -19,9 +19,9 @@ export class Backoff {
     return this.#delay === 0;
   }
 
-  /** The next delay, ms. @param random uniform in [0, 1) */
-  next(random: number): number {
-    this.#delay = this.#delay === 0 ? this.first : Math.min(this.#delay * 2, this.max);
+  /** The next delay, ms. @param random uniform in [0, 1) @param cap longest delay for the time being, ms */
+  next(random: number, cap = this.max): number {
+    this.#delay = Math.min(this.#delay === 0 ? this.first : this.#delay * 2, cap);
     return this.#delay * (1 - JITTER * random);
   }
 

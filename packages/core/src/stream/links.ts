@@ -1,7 +1,7 @@
 import type { Endpoint } from '../address/endpoint.js';
 import type { CloseReason } from '../device/driver.js';
 import type { Peer } from '../device/peer.js';
-import { Backoff } from './backoff.js';
+import { BACKOFF_FIRST, BACKOFF_MAX, Backoff } from './backoff.js';
 import type { Connection } from './connection.js';
 import type { Outbox } from './outbox.js';
 
@@ -69,6 +69,9 @@ const QUICK_FIRST = 100;
  * delay, without growing ones, so that a device that comes back is reached within a second.
  */
 const RESTART_WINDOW = 10_000;
+/** Dials fail for so long before the delays between them grow past YOUNG_MAX, ms: most absences are short. */
+const YOUNG_WINDOW = 10_000;
+const YOUNG_MAX = 2_000;
 /** A connection that lived this long was no quick loss, ms. */
 const LIVED = 5_000;
 /** A replaced connection has this long to deliver what it holds, ms. */
@@ -90,8 +93,10 @@ export class Links {
   #dialStartedAt = -Infinity;
   #candidateDeadline = Infinity;
   #drainDeadline = Infinity;
-  /** when the last usable connection was lost that the peer had authenticated on */
+  /** when a connection was lost that the peer had authenticated on */
   #lostAt = -Infinity;
+  /** when the first of the dials failed that have failed in a row */
+  #failingSince = -Infinity;
   /** the other end may have lost its keys with the last connection */
   #anew = false;
   /** WireGuard's own timers say that nothing comes back on the active connection */
@@ -233,18 +238,24 @@ export class Links {
       this.candidate = null;
       this.#candidateDeadline = Infinity;
       this.#anew = true;
-      if (now < this.#lostAt + RESTART_WINDOW) this.#backoff.reset();
-      this.#redialAt = Math.max(now, this.#dialStartedAt + this.#backoff.next(this.host.random()));
+      if (this.#backoff.isFresh) this.#failingSince = now;
+      const cap =
+        now < this.#lostAt + RESTART_WINDOW
+          ? BACKOFF_FIRST
+          : now < this.#failingSince + YOUNG_WINDOW
+            ? YOUNG_MAX
+            : BACKOFF_MAX;
+      this.#redialAt = Math.max(now, this.#dialStartedAt + this.#backoff.next(this.host.random(), cap));
     } else {
       if (connection === this.outbound) this.outbound = null;
       if (connection === this.inbound) this.inbound = null;
       if (reason !== 'error') this.#anew = true;
       if (lived >= LIVED) this.#quick.reset();
+      if (connection.authenticatedAt !== -Infinity) this.#lostAt = now;
     }
     this.#bequeath(now, connection);
     if (this.active !== null || this.candidate !== null) return;
     if (connection.authenticatedAt !== -Infinity) {
-      this.#lostAt = now;
       const delay = lived >= LIVED && dialled ? 0 : dialled ? this.#quick.next(this.host.random()) : INBOUND_GRACE;
       this.#redialAt = now + delay;
     }
