@@ -13,30 +13,25 @@
  *
  * Nothing here reads a clock: time is that of the capture.
  */
-import { classify, counterHi, counterLo, readU32, receiverIndex, senderIndex } from '../messages/parse.js';
-import { MessageType, TRANSPORT_HEADER_LENGTH, TRANSPORT_OVERHEAD } from '../messages/constants.js';
 import type { WirestreamError } from '../device/errors.js';
 import { isWirestreamError } from '../device/errors.js';
 import type { Crypto } from '../noise/crypto.js';
-import { RECORD_MAX } from '../stream/header.js';
 import { Slab } from '../slab/slab.js';
 import type { Closing, ConnectionSink, Side, TcpConnection } from './connection.js';
 import { ConnectionTable } from './connections.js';
 import type { DecodeSink, Moment, Notice } from './events.js';
 import { FragmentStore } from './fragments.js';
 import { segmentSize } from './gso.js';
-import { HandshakeTable } from './handshakes.js';
-import { HeldMessages } from './held.js';
 import { IpView, Protocol } from './ipview.js';
 import type { KeyRing } from './keyring.js';
 import { parseKeyLog } from './keys.js';
 import { UNKNOWN_LINK, findIp } from './link.js';
-import { Message, Status } from './message.js';
+import type { Message } from './message.js';
+import { MessageOpener, isMessageStart } from './opener.js';
 import type { CaptureHandler, CaptureInterface, CapturedPacket } from './packet.js';
 import { SECRETS_WIREGUARD } from './pcapng.js';
 import type { GapReason } from './reassembly.js';
-import { RecordStream, SCRATCH_SIZE, type PartialBudget, type RecordSink, type SkipReason } from './recordstream.js';
-import { Opened, SessionTable } from './session.js';
+import { RecordStream, type PartialBudget, type RecordSink, type SkipReason } from './recordstream.js';
 import { UdpFlowTable } from './udpflows.js';
 
 export interface DissectorOptions {
@@ -52,42 +47,26 @@ export interface DissectorOptions {
 export class Dissector implements CaptureHandler, ConnectionSink, RecordSink {
   /** packets taken */
   packets = 0;
-  readonly #crypto: Crypto;
   readonly #ring: KeyRing;
   readonly #sink: DecodeSink;
-  readonly #scratch: Slab;
-  readonly #inner: Slab;
-  readonly #sessions: SessionTable;
-  readonly #handshakes: HandshakeTable;
+  readonly #opener: MessageOpener;
   readonly #connections: ConnectionTable;
   readonly #flows = new UdpFlowTable();
   readonly #fragments = new FragmentStore();
-  readonly #held = new HeldMessages();
   readonly #view = new IpView();
-  readonly #message = new Message();
   readonly #moment: Moment = { frame: 0, seconds: 0, nanoseconds: 0 };
   readonly #partial: PartialBudget = { used: 0 };
   readonly #unknownLinks = new Set<number>();
   readonly #records = new Map<TcpConnection, [RecordStream | null, RecordStream | null]>();
   readonly #owners = new Map<RecordStream, Owner>();
-  #opened: Opened = Opened.unknown;
-  #type: MessageType = MessageType.invalid;
   #ending = false;
 
   constructor(options: DissectorOptions) {
-    const makeSlab = options.makeSlab ?? Slab.plain;
-    this.#crypto = options.crypto;
-    this.#ring = options.ring;
-    this.#sink = options.sink;
-    this.#scratch = makeSlab(SCRATCH_SIZE);
-    this.#inner = makeSlab(RECORD_MAX);
-    this.#sessions = new SessionTable(this.#crypto);
-    this.#handshakes = new HandshakeTable(this.#crypto, this.#ring, this.#sessions);
+    const { crypto, ring, sink, makeSlab = Slab.plain } = options;
+    this.#ring = ring;
+    this.#sink = sink;
+    this.#opener = new MessageOpener(crypto, ring, sink, this.#moment, makeSlab);
     this.#connections = new ConnectionTable(this, options.listenPorts);
-  }
-
-  get sessions(): SessionTable {
-    return this.#sessions;
   }
 
   // — CaptureHandler —
@@ -121,7 +100,7 @@ export class Dissector implements CaptureHandler, ConnectionSink, RecordSink {
     at.nanoseconds = packet.nanoseconds;
     if (this.packets === 1) this.#sink.began(at);
     const now = packet.seconds + packet.nanoseconds / 1e9;
-    if (this.#held.isDue(now)) this.#releaseOld(now);
+    if (this.#opener.isDue(now)) this.#opener.releaseOld(now);
     const { bytes } = packet;
     const end = packet.offset + packet.capturedLength;
     const ip = findIp(packet.linkType, bytes, packet.offset, end);
@@ -140,6 +119,7 @@ export class Dissector implements CaptureHandler, ConnectionSink, RecordSink {
   /** Says that the capture has ended: whatever is incomplete is reported and all keys are forgotten. */
   end(): void {
     this.#ending = true;
+    this.#opener.stopHolding();
     this.#sink.ended(this.#moment, this.packets);
     this.#fragments.end();
     if (this.#fragments.lost > 0) {
@@ -151,8 +131,7 @@ export class Dissector implements CaptureHandler, ConnectionSink, RecordSink {
       });
     }
     this.#connections.end();
-    this.#releaseOld(Infinity);
-    this.#sessions.wipe();
+    this.#opener.end();
   }
 
   // — ConnectionSink —
@@ -198,7 +177,7 @@ export class Dissector implements CaptureHandler, ConnectionSink, RecordSink {
         this.#recordCut(connection, side, stream);
       stream.finish();
     }
-    for (const held of this.#held.takeOf(connection)) this.#release(held);
+    this.#opener.releaseOf(connection);
     this.#sink.connectionFinished(connection, this.#moment);
     for (const stream of streams) if (stream !== null) this.#owners.delete(stream);
   }
@@ -206,13 +185,13 @@ export class Dissector implements CaptureHandler, ConnectionSink, RecordSink {
   // — RecordSink —
 
   judge(_stream: RecordStream, message: number, length: number): boolean {
-    return this.#judge(message, length);
+    return this.#opener.judge(message, length);
   }
 
   record(stream: RecordStream, position: number, header: number, message: number, length: number, flags: number): void {
     const m = this.#begin(stream, position, header, message, length, flags);
     m.present = length;
-    this.#finishMessage(message);
+    this.#opener.take(message);
   }
 
   cut(
@@ -226,7 +205,7 @@ export class Dissector implements CaptureHandler, ConnectionSink, RecordSink {
   ): void {
     const m = this.#begin(stream, position, header, message, length, flags);
     m.present = present;
-    this.#cutMessage(message);
+    this.#opener.takeCut(message);
   }
 
   skipped(stream: RecordStream, position: number, length: number, why: SkipReason): void {
@@ -262,48 +241,28 @@ export class Dissector implements CaptureHandler, ConnectionSink, RecordSink {
     const view = this.#view;
     const { payloadLength: length, captured } = view;
     if (captured < 4 || !isMessageStart(bytes, view.payloadOffset, length)) return;
-    const scratch = this.#scratch.bytes;
+    const scratch = this.#opener.scratch.bytes;
     scratch.set(bytes.subarray(view.payloadOffset, view.payloadOffset + captured), 0);
     const flow = this.#flows.find(view, bytes);
     const { side } = this.#flows;
     const size = captured < length ? 0 : segmentSize(scratch, 0, length);
     for (let at = 0; at < length; at += size === 0 ? length : size) {
       const n = size === 0 ? length : Math.min(size, length - at);
-      const m = this.#clear();
+      const m = this.#opener.begin();
       m.flow = flow;
       m.side = side;
       m.length = n;
       m.rawOffset = at;
       m.present = Math.min(n, captured - at);
-      if (m.present < n) this.#cutMessage(at);
+      if (m.present < n) this.#opener.takeCut(at);
       else {
-        this.#judge(at, n);
-        this.#finishMessage(at);
+        this.#opener.judge(at, n);
+        this.#opener.take(at);
       }
     }
   }
 
   // — messages —
-
-  #clear(): Message {
-    const m = this.#message;
-    const at = this.#moment;
-    m.frame = at.frame;
-    m.seconds = at.seconds;
-    m.nanoseconds = at.nanoseconds;
-    m.connection = null;
-    m.flow = null;
-    m.recordOffset = m.recordLength = m.recordFlags = 0;
-    m.fragmentIdentification = m.fragmentField = -1;
-    m.sender = m.receiver = -1;
-    m.counterHi = m.counterLo = 0;
-    m.handshake = null;
-    m.direction = null;
-    m.innerLength = 0;
-    m.raw = this.#scratch.bytes;
-    m.status = Status.seen;
-    return m;
-  }
 
   #begin(
     stream: RecordStream,
@@ -313,7 +272,7 @@ export class Dissector implements CaptureHandler, ConnectionSink, RecordSink {
     length: number,
     flags: number,
   ): Message {
-    const m = this.#clear();
+    const m = this.#opener.begin();
     const owner = this.#owners.get(stream)!;
     m.connection = owner.connection;
     m.side = owner.side;
@@ -321,7 +280,7 @@ export class Dissector implements CaptureHandler, ConnectionSink, RecordSink {
     m.recordLength = message - header + length;
     m.recordFlags = flags;
     if (message - header > 8) {
-      const b = this.#scratch.bytes;
+      const b = this.#opener.scratch.bytes;
       m.fragmentIdentification = (b[header + 8]! << 8) | b[header + 9]!;
       m.fragmentField = (b[header + 10]! << 8) | b[header + 11]!;
     }
@@ -330,114 +289,11 @@ export class Dissector implements CaptureHandler, ConnectionSink, RecordSink {
     return m;
   }
 
-  /** Looks at the complete message at `offset` of the scratch slab, and opens it if it can. False when it is certainly none. */
-  #judge(offset: number, length: number): boolean {
-    const { bytes } = this.#scratch;
-    this.#type = classify(bytes, offset, length);
-    if (this.#type === MessageType.invalid) return false;
-    if (this.#type !== MessageType.transport) return true;
-    this.#opened = this.#sessions.open(this.#scratch, offset, length, receiverIndex(bytes, offset), this.#inner);
-    return this.#opened !== Opened.failed;
-  }
-
-  /** Fills in what `#judge` found out about the message and hands it on. */
-  #finishMessage(offset: number): void {
-    const m = this.#message;
-    const { bytes } = this.#scratch;
-    m.type = this.#type;
-    switch (m.type) {
-      case MessageType.invalid:
-        m.status = Status.invalid;
-        break;
-      case MessageType.transport:
-        m.receiver = receiverIndex(bytes, offset);
-        m.counterHi = counterHi(bytes, offset);
-        m.counterLo = counterLo(bytes, offset);
-        if (this.#opened === Opened.unknown && !this.#ring.isEmpty && !this.#ending) {
-          const dropped = this.#held.add(m, bytes, offset);
-          if (dropped !== null) this.#release(dropped);
-          return;
-        }
-        this.#setOpened(m);
-        break;
-      default:
-        this.#handshakeMessage(m, offset);
-    }
-    this.#sink.message(m);
-    const session = m.handshake?.session;
-    if (session !== null && session !== undefined && !this.#held.isEmpty) {
-      for (const { index } of session.directions) for (const held of this.#held.take(index)) this.#release(held);
-    }
-  }
-
-  #handshakeMessage(m: Message, offset: number): void {
-    const { bytes } = this.#scratch;
-    if (m.type === MessageType.initiation) {
-      m.sender = senderIndex(bytes, offset);
-      m.handshake = this.#handshakes.initiation(bytes, offset, m);
-    } else if (m.type === MessageType.response) {
-      m.sender = senderIndex(bytes, offset);
-      m.receiver = receiverIndex(bytes, offset);
-      m.handshake = this.#handshakes.response(bytes, offset, m);
-    } else {
-      m.receiver = receiverIndex(bytes, offset);
-      m.handshake = this.#handshakes.cookie(bytes, offset, m);
-    }
-    if (m.handshake.verdict === 'failed') m.status = Status.failed;
-  }
-
-  #setOpened(m: Message): void {
-    const opened = this.#opened;
-    m.status = STATUS_OF[opened];
-    const direction = opened === Opened.unknown ? null : this.#sessions.direction;
-    m.direction = direction;
-    if (direction === null) return;
-    direction.messages++;
-    direction.bytes += m.length;
-    if (m.isKeepalive) direction.keepalives++;
-    if (opened === Opened.failed) direction.failed++;
-    if (opened < Opened.ok) return;
-    direction.decrypted++;
-    if (opened === Opened.replayed) direction.replays++;
-    m.inner = this.#inner.bytes;
-    m.innerLength = m.length - TRANSPORT_OVERHEAD;
-    direction.innerBytes += m.innerLength;
-  }
-
-  /** A message of which the end is missing: only what its first bytes say is known. */
-  #cutMessage(offset: number): void {
-    const m = this.#message;
-    const { bytes } = this.#scratch;
-    m.status = Status.cut;
-    m.type = m.present >= 4 && isMessageStart(bytes, offset, m.length) ? bytes[offset]! : MessageType.invalid;
-    if (m.type === MessageType.transport && m.present >= TRANSPORT_HEADER_LENGTH) {
-      m.receiver = receiverIndex(bytes, offset);
-      m.counterHi = counterHi(bytes, offset);
-      m.counterLo = counterLo(bytes, offset);
-      m.direction = this.#sessions.find(m.receiver);
-    } else if ((m.type === MessageType.initiation || m.type === MessageType.response) && m.present >= 8) {
-      m.sender = senderIndex(bytes, offset);
-    }
-    this.#sink.message(m);
-  }
-
-  /** Opens a message that was held, or gives it up, and hands it on. */
-  #release(held: Message): void {
-    this.#scratch.bytes.set(held.raw, 0);
-    this.#opened = this.#sessions.open(this.#scratch, 0, held.length, held.receiver, this.#inner);
-    this.#setOpened(held);
-    this.#sink.message(held);
-  }
-
-  #releaseOld(now: number): void {
-    for (const held of this.#held.takeOlder(now)) this.#release(held);
-  }
-
   #stream(connection: TcpConnection, side: Side): RecordStream {
     const streams = this.#records.get(connection)!;
     let stream = streams[side];
     if (stream === null) {
-      stream = new RecordStream(this, this.#scratch, this.#partial, connection.initial[side] < 0);
+      stream = new RecordStream(this, this.#opener.scratch, this.#partial, connection.initial[side] < 0);
       streams[side] = stream;
       this.#owners.set(stream, { connection, side });
     }
@@ -477,28 +333,4 @@ export class Dissector implements CaptureHandler, ConnectionSink, RecordSink {
 interface Owner {
   readonly connection: TcpConnection;
   readonly side: Side;
-}
-
-const STATUS_OF: Record<Opened, Status> = {
-  [Opened.unknown]: Status.unknownSession,
-  [Opened.noKeys]: Status.noKeys,
-  [Opened.failed]: Status.failed,
-  [Opened.ok]: Status.decrypted,
-  [Opened.replayed]: Status.replayed,
-};
-
-/** Whether a datagram's first four bytes and its length could be those of a message. */
-function isMessageStart(bytes: Uint8Array, offset: number, length: number): boolean {
-  switch (readU32(bytes, offset)) {
-    case MessageType.initiation:
-      return length === 148;
-    case MessageType.response:
-      return length === 92;
-    case MessageType.cookieReply:
-      return length === 64;
-    case MessageType.transport:
-      return length >= 32;
-    default:
-      return false;
-  }
 }

@@ -124,7 +124,8 @@ export class IpView {
     if (this.captured < 20) return false;
     const at = this.payloadOffset;
     const header = (bytes[at + 12]! >> 4) * 4;
-    if (header < 20 || header > this.payloadLength || header > this.captured) return false;
+    // Options may be cut off: then nothing of what they stand before is there either.
+    if (header < 20 || header > this.payloadLength) return false;
     this.sourcePort = u16(bytes, at, false);
     this.destinationPort = u16(bytes, at + 2, false);
     this.sequence = u32(bytes, at + 4, false);
@@ -153,7 +154,7 @@ export class IpView {
   #enter(header: number): void {
     this.payloadOffset += header;
     this.payloadLength -= header;
-    this.captured -= header;
+    this.captured = Math.max(0, this.captured - header);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Side } from './connection.js';
+import { Status } from './message.js';
 import type { Paint } from './paint.js';
 import type { ConnectionTally, DirectionTally, PairTally, PeerDirectionTally, Tally } from './tally.js';
 import { bitsPerSecond, bytes, count, seconds } from './words.js';
@@ -6,6 +7,9 @@ import { bitsPerSecond, bytes, count, seconds } from './words.js';
 /** Connections that are listed one by one. */
 const LISTED = 50;
 const ARROWS = ['→', '←'] as const;
+
+/** Why data was not decrypted, where the status alone does not say it. */
+const WHY: Partial<Record<Status, string>> = { [Status.unknownSession]: 'their handshake is not in the capture' };
 
 /** The totals, as they stand at the end of every timeline. */
 export function totals(tally: Tally, paint: Paint): string[] {
@@ -29,7 +33,7 @@ export function totals(tally: Tally, paint: Paint): string[] {
     ],
   ];
   if (tally.undecrypted > 0) {
-    const why = [...tally.undecryptedBy].map(([status, n]) => `${n} ${status}`).join(', ');
+    const why = [...tally.undecryptedBy].map(([status, n]) => `${n}: ${WHY[status] ?? status}`).join(', ');
     rows.push(['not decrypted', paint.odd(why)]);
   }
   if (tally.replays > 0) rows.push(['replays', paint.odd(String(tally.replays))]);

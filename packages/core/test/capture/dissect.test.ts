@@ -220,6 +220,8 @@ describe('what becomes of messages', () => {
       decrypted: 2,
       undecrypted: 0,
       innerPackets: 1,
+      // with its padding to 16
+      innerBytes: 32,
       errors: 0,
     });
     expect(decoded.lines.find(({ type }) => type === 'handshake')).toMatchObject({
@@ -287,6 +289,27 @@ describe('what becomes of messages', () => {
     const decoded = decode(file, [keys]);
     expect(decoded.summary).toMatchObject({ decrypted: 2, innerPackets: 2 });
     expect(messagesOf(decoded).map(({ frame }) => frame)).toEqual([3, 4, 1, 2]);
+  });
+
+  test('… without disturbing what follows the response in its segment', () => {
+    const reply = concat(
+      asRecord(session.response),
+      asRecord(session.data('b', PING, 0)),
+      asRecord(session.data('b', PING, 1)),
+    );
+    const file = capture(
+      udp(A, session.data('a', noise(900), 5)),
+      ...conversation([
+        ['a', asRecord(session.initiation)],
+        ['b', reply],
+      ]),
+    );
+    expect(decode(file, [keys]).summary).toMatchObject({
+      decrypted: 3,
+      records: 4,
+      resyncs: 0,
+      authenticationFailures: 0,
+    });
   });
 
   test('… but not for ever', () => {

@@ -138,12 +138,12 @@ describe('the key ring', () => {
       kind: 'key log',
       statics: [{ publicKey: a }, { publicKey: b }],
       ephemerals: [{ privateKey: ephemeral, presharedKey: key(10) }],
-      preshared: [{ key: key(11) }, { key: key(12), peer: b }],
+      preshared: [{ key: key(11) }, { key: key(13), peer: key(99) }, { key: key(12), peer: b }],
       listenPorts: [],
       addresses: [],
     });
     const tried = ring.preshared(ring.party(a), ring.party(b), [nativeCrypto.publicKey(ephemeral)]);
-    expect(tried).toEqual([key(10), key(12), new Uint8Array(32), key(11)]);
+    expect(tried).toEqual([key(10), key(12), new Uint8Array(32), key(11), key(13)]);
   });
 
   test('strangers cannot make it grow', () => {

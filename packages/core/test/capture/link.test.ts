@@ -63,6 +63,9 @@ describe('IP and what is in it', () => {
     const view = parse(packet)!;
     expect(view.parseTcp(packet)).toBe(true);
     expect(view.payloadLength).toBe(8);
+    const cut = parse(packet.slice(0, 45), packet.length)!;
+    expect(cut.parseTcp(packet)).toBe(true);
+    expect([cut.payloadLength, cut.captured]).toEqual([8, 0]);
     packet[20 + 12] = 0x40;
     expect(parse(packet)!.parseTcp(packet)).toBe(false);
   });

@@ -39,6 +39,12 @@ describe('messages as UDP packets', () => {
     );
   });
 
+  test('a checksum that comes out as zero is sent as all ones (RFC 768)', () => {
+    const checksum = (packet: Uint8Array) => packet.slice(26, 28);
+    const word = checksum(representAsUdp(FOUR, new Uint8Array(2))!);
+    expect([...checksum(representAsUdp(FOUR, word)!)]).toEqual([0xff, 0xff]);
+  });
+
   test('the longest message that fits, and one byte more', () => {
     for (const [ends, family] of [
       [FOUR, 4],

@@ -19,6 +19,8 @@ describe('throughput', () => {
             expected[Math.max(0, Math.floor((1000 + time - from) / throughput.width))]! += size;
           }
           expect([...throughput.columns]).toEqual(expected);
+          const last = Math.max(...list.map(([time]) => 1000 + time - from), 0);
+          expect(throughput.used).toBe(Math.floor(last / throughput.width) + 1);
         },
       ),
     );
