@@ -22,6 +22,15 @@ const PROGRAMS = {
   unshare: 'util-linux',
 };
 
+/** Run by `npm run test:long` only, or when named: too long, or too sensitive to what else the machine does, for every change. */
+const LONG_TESTS = [
+  'fuzz/test/sim/(mutants|properties|cli)\\.test\\.ts$',
+  'e2e/engine\\.e2e\\.test\\.ts$',
+  'e2e/netns\\.e2e\\.test\\.ts$',
+  'network/fulltunnel\\.e2e\\.test\\.ts$',
+];
+const LONG = process.env.WIRESTREAM_LONG === '1';
+
 const patterns = process.argv.slice(2);
 const total = { passed: 0, failed: 0, skipped: 0 };
 
@@ -85,8 +94,10 @@ try {
     check('format', process.execPath, ['node_modules/prettier/bin/prettier.cjs', '--check', '--log-level=warn', '.']);
   }
   // Tests on real interfaces one after the other: two at a time would share the cores that they measure time on.
-  jest('tests', ['--testPathIgnorePatterns=\\.e2e\\.test\\.ts$', '--maxWorkers=2']);
-  jest('tests with the built command and real interfaces', ['--testMatch=**/*.e2e.test.ts', '--runInBand']);
+  const unit = ['\\.e2e\\.test\\.ts$', ...(LONG || patterns.length > 0 ? [] : LONG_TESTS)];
+  jest('tests', [...unit.map((pattern) => `--testPathIgnorePatterns=${pattern}`), '--maxWorkers=2']);
+  const real = LONG || patterns.length > 0 ? [] : LONG_TESTS.map((pattern) => `--testPathIgnorePatterns=${pattern}`);
+  jest('tests with the built command and real interfaces', ['--testMatch=**/*.e2e.test.ts', '--runInBand', ...real]);
 } catch (error) {
   console.error(`FAIL ${error.message}`);
   total.failed++;
