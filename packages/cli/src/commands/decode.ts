@@ -71,6 +71,9 @@ The exit code is 1 when the capture is damaged or cut off; what could be read of
     if (toStdout > 1 || (toStdout === 1 && flags.json)) {
       throw new WirestreamError('usage', 'only one thing can go to standard output', 'write the others to files');
     }
+    if (args.file === '-' && process.stdin.isTTY) {
+      throw new WirestreamError('usage', 'standard input is a terminal', 'give a capture file, or pipe one in');
+    }
     const keys = await loadKeys(flags.keys ?? []);
     const out = new LineOutput(process.stdout);
     const files: CaptureOutput[] = [];

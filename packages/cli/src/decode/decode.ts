@@ -61,11 +61,10 @@ export class Decoder {
     this.#tally = new Tally(addresses, ports);
     const { inner, udp, line, application } = options;
     this.#story = options.form === 'text' && !options.summary ? new Story(line, options.paint, options.all) : null;
-    this.#json = options.form === 'json' ? new JsonLines(line, this.#tally) : null;
+    this.#json = options.form === 'json' ? new JsonLines(line, this.#tally, options.summary) : null;
     this.#inner = inner === undefined ? null : new InnerWriter(inner.write, inner.format, application);
     this.#udp = udp === undefined ? null : new UdpWriter(udp.write, application, udp.withKeys ? ring.toKeyLog() : null);
-    const told = options.summary ? [] : [this.#json];
-    const sinks = [this.#story, ...told, this.#inner, this.#udp, this.#tally].filter((sink) => sink !== null);
+    const sinks = [this.#story, this.#json, this.#inner, this.#udp, this.#tally].filter((sink) => sink !== null);
     const sink: DecodeSink = sinks.length === 1 ? this.#tally : new SinkList(sinks);
     this.#dissector = new Dissector({ ...options.provider, ring, sink, listenPorts: ports });
     this.#reader = new CaptureReader(this.#dissector);

@@ -95,6 +95,12 @@ function expectComplaint(err: string, message: RegExp): void {
     const short = await wirestream(['decode', '--summary', ...keys('tcp-rekey'), pathOf('tcp-rekey.pcap')]);
     expect(short.out.toString()).toMatch(/2 handshakes, 1 of them to rekey/);
     expect(short.out.toString()).not.toMatch(/dials/);
+    const brief = await wirestream(['decode', '--json', '--summary', ...keys('tcp-rekey'), pathOf('tcp-rekey.pcap')]);
+    expect(lines(brief).map((line) => (JSON.parse(line) as Line)['type'] as string)).toEqual([
+      'connection',
+      'peers',
+      'summary',
+    ]);
   });
 
   test('reads standard input, and gzip, in one or several members', async () => {

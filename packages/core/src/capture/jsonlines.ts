@@ -46,10 +46,12 @@ export class JsonLines implements DecodeSink {
   /**
    * @param write takes one line, without its end
    * @param tally counts the same events, and comes after this one
+   * @param brief only what sums something up: finished connections that carried records, notices, peers and the summary
    */
   constructor(
     private readonly write: (line: string) => void,
     private readonly tally: Tally,
+    private readonly brief = false,
   ) {}
 
   began(at: Moment): void {
@@ -60,10 +62,12 @@ export class JsonLines implements DecodeSink {
   ended(): void {}
 
   interface(description: CaptureInterface): void {
+    if (this.brief) return;
     this.#line({ type: 'interface', ...description });
   }
 
   message(m: Message): void {
+    if (this.brief) return;
     const opened = m.status === Status.decrypted || m.status === Status.replayed;
     this.#line({
       type: 'message',
@@ -83,27 +87,34 @@ export class JsonLines implements DecodeSink {
   }
 
   connectionOpened(connection: TcpConnection, at: Moment): void {
+    if (this.brief) return;
     this.#connection('opened', connection, at, { sawSyn: connection.sawSyn });
   }
 
   connectionEstablished(connection: TcpConnection, at: Moment): void {
+    if (this.brief) return;
     this.#connection('established', connection, at, {});
   }
 
   connectionClosing(connection: TcpConnection, closing: Closing, at: Moment): void {
+    if (this.brief) return;
     this.#connection('closing', connection, at, closingOf(connection, closing));
   }
 
   connectionFinished(connection: TcpConnection, at: Moment): void {
-    this.#connection('finished', connection, at, connectionTotals(this.tally.of(connection)));
+    const tally = this.tally.of(connection);
+    if (this.brief && tally.records === 0) return;
+    this.#connection('finished', connection, at, connectionTotals(tally));
   }
 
   skipped(connection: TcpConnection, side: Side, position: number, length: number, why: SkipReason, at: Moment): void {
+    if (this.brief) return;
     const type = why === 'garbage' ? 'resync' : 'skip';
     this.#line({ type, ...this.#when(at), ...place(connection, side, position), skippedBytes: length });
   }
 
   gap(connection: TcpConnection, side: Side, position: number, length: number, why: GapReason, at: Moment): void {
+    if (this.brief) return;
     this.#line({ type: 'gap', ...this.#when(at), ...place(connection, side, position), missingBytes: length, why });
   }
 

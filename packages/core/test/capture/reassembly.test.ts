@@ -172,11 +172,11 @@ describe('stream reassembly', () => {
   test('memory is bounded: a hole with too much behind it is given up', () => {
     const { stream, store, gaps } = assembler();
     stream.anchor(0);
-    for (let i = 0; i < 30_000; i++) stream.segment(10 + 2 * i, Uint8Array.of(i), 0, 1, 1);
+    for (let i = 0; i < 10_000; i++) stream.segment(10 + 2 * i, Uint8Array.of(i), 0, 1, 1);
     expect(stream.pieces).toBeLessThanOrEqual(8192);
     expect(gaps[0]).toEqual({ at: 0, length: 10, why: 'lost' });
     stream.end();
-    expect(stream.delivered).toBe(30_000);
+    expect(stream.delivered).toBe(10_000);
     expect(store.used).toBe(0);
   });
 
