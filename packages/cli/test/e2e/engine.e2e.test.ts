@@ -1,8 +1,9 @@
-import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { iperf } from './support/iperf.js';
-import { forget, joinHosts, noLeak, ownDescriptors, PORT, settled, type Joined } from './support/joined.js';
+import { Joined, PORT } from './support/joined.js';
 import type { Namespace } from './support/netns.js';
 import { ping, Pinger } from './support/ping.js';
+import { isAlive } from './support/proc.js';
 import { describeReal, LONG } from './support/requirements.js';
 import { Scope } from './support/scope.js';
 import { natted, pair, snat, type Natted, type Pair } from './support/topology.js';
@@ -13,30 +14,31 @@ import { endpoint } from './support/wgquick.js';
 jest.setTimeout(LONG ? 300_000 : 40_000);
 
 describeReal('the connection engine', ['wg', 'iperf3', 'nft'], () => {
-  let scope: Scope;
-  beforeEach(() => {
-    scope = new Scope();
-  });
-  afterEach(async () => scope.close());
-
   describe('on one wire', () => {
+    const scope = new Scope();
     let hosts: Pair;
-    beforeEach(async () => {
+    let joined: Joined;
+    beforeAll(async () => {
       hosts = await pair(scope);
+      joined = await Joined.up(scope, hosts.a, hosts.b, {});
     });
+    afterAll(async () => scope.close());
 
-    const join = async (dialling: 'a' | 'both'): Promise<Joined> =>
-      joinHosts(scope, hosts.a, hosts.b, {
+    /** Begins anew, on the tunnels that are up. @returns how many descriptors each daemon has then */
+    const start = async (dialling: 'a' | 'both'): Promise<[number, number]> => {
+      for (const { tunnel } of [joined.a, joined.b]) if (!isAlive(tunnel.pid)) await tunnel.up();
+      await joined.forget({
         aDials: endpoint(hosts.b.v4, PORT),
         ...(dialling === 'both' ? { bDials: endpoint(hosts.a.v4, PORT) } : {}),
       });
+      await joined.settled();
+      return joined.descriptors();
+    };
 
     test(`both dial at once, ${LONG ? 100 : 10} times: no ping lost`, async () => {
-      const joined = await join('both');
-      await settled(joined);
-      const before = await ownDescriptors(joined);
+      const before = await start('both');
       for (let round = 0; round < (LONG ? 100 : 10); round++) {
-        await forget(scope, joined);
+        await joined.forget();
         const pingers = [
           Pinger.start(hosts.a.ns, joined.b.inner, 20),
           Pinger.start(hosts.b.ns, joined.a.inner, 20),
@@ -45,15 +47,13 @@ describeReal('the connection engine', ['wg', 'iperf3', 'nft'], () => {
         for (const pinger of pingers) await until('ten replies', () => pinger.replies.size >= 10);
         const [fromA, fromB] = await Promise.all(pingers.map(async (pinger) => pinger.stop()));
         expect([round, fromA!.lost, fromB!.lost]).toEqual([round, lastOnly(fromA!), lastOnly(fromB!)]);
-        await settled(joined);
+        await joined.settled();
       }
-      await noLeak(joined, before);
+      await joined.noLeak(before);
     });
 
     test('the active connection is killed under traffic: no ping lost', async () => {
-      const joined = await join('both');
-      await settled(joined);
-      const before = await ownDescriptors(joined);
+      const before = await start('both');
       for (const ns of [hosts.a.ns, hosts.b.ns, hosts.a.ns]) {
         const pinger = Pinger.start(hosts.a.ns, joined.b.inner, 5);
         const start = await pinger.replyAfter(Date.now());
@@ -61,52 +61,48 @@ describeReal('the connection engine', ['wg', 'iperf3', 'nft'], () => {
         await pinger.replyAfter(start + 1500);
         const result = await pinger.stop();
         expect(result.lost).toEqual(lastOnly(result));
-        await settled(joined);
+        await joined.settled();
       }
-      await noLeak(joined, before);
+      await joined.noLeak(before);
     });
 
     test(`everything vanishes for ${LONG ? 30 : 5} s, then heals`, async () => {
-      const joined = await join('a');
-      await settled(joined);
-      const before = await ownDescriptors(joined);
+      const before = await start('a');
       const pinger = Pinger.start(hosts.a.ns, joined.b.inner, 10);
       await pinger.replyAfter(Date.now());
-      await blackHole(hosts.a.ns, hosts.a.dev);
-      await pause(LONG ? 30_000 : 5000);
-      await hosts.a.ns.nft('delete table inet wst');
+      await blackHole(hosts.a.ns, hosts.a.dev, LONG ? 30_000 : 5000);
       const healed = Date.now();
       const back = await pinger.replyAfter(healed);
       // Backoff is young after a few seconds, and 30 s at most ever.
       expect(back - healed).toBeLessThan(LONG ? 30_000 : 6000);
       await pinger.stop();
-      await settled(joined);
-      await noLeak(joined, before);
+      await joined.settled();
+      await joined.noLeak(before);
     });
 
     test('the dialling side gets another address: back within 3 s', async () => {
-      const joined = await join('a');
-      await settled(joined);
-      const before = await ownDescriptors(joined);
-      const pinger = Pinger.start(hosts.a.ns, joined.b.inner, 10);
+      const before = await start('a');
+      const { ns, dev, v4 } = hosts.a;
+      const pinger = Pinger.start(ns, joined.b.inner, 10);
       await pinger.replyAfter(Date.now());
-      await hosts.a.ns.ip(`address del ${hosts.a.v4}/24 dev ${hosts.a.dev}`);
+      await ns.ip(`address del ${v4}/24 dev ${dev}`);
       await pause(1000);
-      await hosts.a.ns.ip(`address add 192.0.2.77/24 dev ${hosts.a.dev}`);
-      const usable = Date.now();
-      expect((await pinger.replyAfter(usable)) - usable).toBeLessThan(3000);
-      await pinger.stop();
-      await settled(joined);
-      const { endpoint: learned } = await joined.b.tunnel.peer();
-      expect(learned).not.toBeNull();
-      expect((await joined.b.tunnel.showJson()).peers[joined.a.keys.publicKey]!.endpoint).toMatch(/^192\.0\.2\.77:/);
-      await noLeak(joined, before);
+      await ns.ip(`address add 192.0.2.77/24 dev ${dev}`);
+      try {
+        const usable = Date.now();
+        expect((await pinger.replyAfter(usable)) - usable).toBeLessThan(3000);
+        await pinger.stop();
+        await joined.settled();
+        const { peers } = await joined.b.tunnel.showJson();
+        expect(peers[joined.a.keys.publicKey]!.endpoint).toMatch(/^192\.0\.2\.77:/);
+        await joined.noLeak(before);
+      } finally {
+        await ns.ip(`address del 192.0.2.77/24 dev ${dev}`, `address add ${v4}/24 dev ${dev}`);
+      }
     });
 
     test('the listening side dies and comes back: pings within a second or two', async () => {
-      const joined = await join('a');
-      await settled(joined);
-      const [before] = await ownDescriptors(joined);
+      const [before] = await start('a');
       const pinger = Pinger.start(hosts.a.ns, joined.b.inner, 10);
       await pinger.replyAfter(Date.now());
       await joined.b.tunnel.kill();
@@ -115,26 +111,24 @@ describeReal('the connection engine', ['wg', 'iperf3', 'nft'], () => {
       const listening = Date.now();
       expect((await pinger.replyAfter(listening)) - listening).toBeLessThan(2500);
       await pinger.stop();
-      await settled(joined);
-      await noLeak(joined, [before, (await ownDescriptors(joined))[1]]);
+      await joined.settled();
+      await joined.noLeak([before, (await joined.descriptors())[1]]);
     });
 
     test('both sides die and come back', async () => {
-      const joined = await join('both');
-      await settled(joined);
+      await start('both');
       await Promise.all([joined.a.tunnel.kill(), joined.b.tunnel.kill()]);
       await Promise.all([joined.a.tunnel.up(), joined.b.tunnel.up()]);
-      await settled(joined);
-      const before = await ownDescriptors(joined);
+      await joined.settled();
+      const before = await joined.descriptors();
       await joined.b.tunnel.down();
       await joined.b.tunnel.up();
-      await settled(joined);
-      await noLeak(joined, before);
+      await joined.settled();
+      await joined.noLeak(before);
     });
 
     test('a listener that refuses at first is reached soon after it is there', async () => {
-      const joined = await join('a');
-      await settled(joined);
+      await start('a');
       await joined.b.tunnel.down();
       const pinger = Pinger.start(hosts.a.ns, joined.b.inner, 10);
       // Enough for some refused attempts.
@@ -143,20 +137,23 @@ describeReal('the connection engine', ['wg', 'iperf3', 'nft'], () => {
       const listening = Date.now();
       expect((await pinger.replyAfter(listening)) - listening).toBeLessThan(4000);
       await pinger.stop();
-      await settled(joined);
+      await joined.settled();
     });
   });
 
   describe('through a NAT', () => {
+    const scope = new Scope();
     let net: Natted;
-    beforeEach(async () => {
+    let joined: Joined;
+    beforeAll(async () => {
       net = await natted(scope);
+      joined = await Joined.up(scope, net.client, net.server, { aDials: endpoint(net.server.v4, PORT) });
     });
+    afterAll(async () => scope.close());
 
     test('the NAT gives out another port, and another address, under load', async () => {
-      const joined = await joinHosts(scope, net.client, net.server, { aDials: endpoint(net.server.v4, PORT) });
-      await settled(joined);
-      const before = await ownDescriptors(joined);
+      await joined.settled();
+      const before = await joined.descriptors();
       const transfer = iperf(net.client.ns, net.server.ns, joined.b.inner, { seconds: 7 });
       let zone = 1;
       for (const [address, ports] of [
@@ -175,15 +172,12 @@ describeReal('the connection engine', ['wg', 'iperf3', 'nft'], () => {
         });
       }
       expect((await transfer).bytes).toBeGreaterThan(0);
-      await settled(joined);
-      await noLeak(joined, before);
+      await joined.settled();
+      await joined.noLeak(before);
     });
 
     test('one side cannot be dialled, though the other tries: one connection, and no flapping', async () => {
-      const joined = await joinHosts(scope, net.client, net.server, {
-        aDials: endpoint(net.server.v4, PORT),
-        bDials: endpoint(net.outside, PORT),
-      });
+      await joined.forget({ aDials: endpoint(net.server.v4, PORT), bDials: endpoint(net.outside, PORT) });
       expect(await ping(net.client.ns, joined.b.inner, 3)).not.toBeNull();
       const pingers = [
         Pinger.start(net.client.ns, joined.b.inner, 10),
@@ -210,8 +204,8 @@ async function killConnections(ns: Namespace): Promise<void> {
   if (code !== 0 || stdout.split('\n').length < 3) throw new Error(`ss -K: ${stdout}${stderr}`);
 }
 
-/** Drops everything on that interface, both ways, without a word. */
-async function blackHole(ns: Namespace, dev: string): Promise<void> {
+/** For so long everything on that interface is dropped, both ways and without a word. */
+async function blackHole(ns: Namespace, dev: string, ms: number): Promise<void> {
   await ns.nft(
     [
       'table inet wst {',
@@ -220,6 +214,8 @@ async function blackHole(ns: Namespace, dev: string): Promise<void> {
       '}',
     ].join('\n') + '\n',
   );
+  await pause(ms);
+  await ns.nft('delete table inet wst');
 }
 
 /** What may be without a reply when a ping is ended: the request that had just gone out. */

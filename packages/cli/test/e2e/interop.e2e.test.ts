@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { must, run } from './support/command.js';
 import { iperf } from './support/iperf.js';
 import { hex, identity, presharedKey } from './support/keys.js';
@@ -9,11 +9,11 @@ import { flood, ping, Pinger, reachable } from './support/ping.js';
 import { describeReal, LONG } from './support/requirements.js';
 import { Scope } from './support/scope.js';
 import { pair, type Pair } from './support/topology.js';
-import { wgDump, type Tunnel, type TunnelOptions } from './support/tunnel.js';
+import { wgDump, type Tunnel } from './support/tunnel.js';
 import { uapi } from './support/uapi.js';
 import { pause } from './support/until.js';
 import { upWireguardGo } from './support/wireguardgo.js';
-import { endpoint } from './support/wgquick.js';
+import { endpoint, formatWgQuick, type FileInterface, type FilePeer } from './support/wgquick.js';
 import { Wirestream } from './support/wirestream.js';
 
 /** With peers that others wrote: Debian's wireguard-go on the other end, and wg(8) on this one. */
@@ -21,55 +21,51 @@ jest.setTimeout(LONG ? 240_000 : 40_000);
 
 describeReal('interoperation over UDP', ['wg', 'wireguard-go', 'iperf3'], () => {
   describe('with wireguard-go as the peer', () => {
-    let scope: Scope;
-    let hosts: Pair;
-    beforeEach(async () => {
-      scope = new Scope();
-      hosts = await pair(scope);
-    });
-    afterEach(async () => scope.close());
-
+    const scope = new Scope();
     const [ourKeys, theirKeys] = [identity(), identity()];
-    /** We are host a, wireguard-go is host b. */
-    const connect = async (
-      initiator: 'wirestream' | 'wireguard-go',
-      outer: 'v4' | 'v6',
-      psk?: string,
-    ): Promise<{ ours: Wirestream; theirs: Tunnel }> => {
-      const ours: TunnelOptions = {
-        iface: { privateKey: ourKeys.privateKey, listenPort: 1111, address: ['10.8.0.1/24', 'fd08::1/64'] },
-        peers: [
-          {
-            publicKey: theirKeys.publicKey,
-            allowedIPs: ['10.8.0.2/32', 'fd08::2/128'],
-            presharedKey: psk,
-            ...(initiator === 'wirestream' ? { endpoint: endpoint(hosts.b[outer], 2222) } : {}),
-          },
-        ],
-      };
-      const theirs: TunnelOptions = {
-        iface: { privateKey: theirKeys.privateKey, listenPort: 2222, address: ['10.8.0.2/24', 'fd08::2/64'] },
-        peers: [
-          {
-            publicKey: ourKeys.publicKey,
-            allowedIPs: ['10.8.0.1/32', 'fd08::1/128'],
-            presharedKey: psk,
-            ...(initiator === 'wireguard-go' ? { endpoint: endpoint(hosts.a[outer], 1111) } : {}),
-          },
-        ],
-      };
-      const [a, b] = await Promise.all([
-        Wirestream.up(scope, hosts.a.ns, ours),
-        upWireguardGo(scope, hosts.b.ns, theirs),
+    const us: FileInterface = {
+      privateKey: ourKeys.privateKey,
+      listenPort: 1111,
+      address: ['10.8.0.1/24', 'fd08::1/64'],
+    };
+    const them: FileInterface = {
+      privateKey: theirKeys.privateKey,
+      listenPort: 2222,
+      address: ['10.8.0.2/24', 'fd08::2/64'],
+    };
+    const ofUs = { publicKey: ourKeys.publicKey, allowedIPs: ['10.8.0.1/32', 'fd08::1/128'] };
+    const ofThem = { publicKey: theirKeys.publicKey, allowedIPs: ['10.8.0.2/32', 'fd08::2/128'] };
+    let hosts: Pair;
+    let ours: Wirestream;
+    let theirs: Tunnel;
+
+    beforeAll(async () => {
+      hosts = await pair(scope);
+      [ours, theirs] = await Promise.all([
+        Wirestream.up(scope, hosts.a.ns, { iface: us, peers: [ofThem] }),
+        upWireguardGo(scope, hosts.b.ns, { iface: them, peers: [ofUs] }),
       ]);
-      return { ours: a, theirs: b };
+    });
+    afterAll(async () => scope.close());
+
+    /** Both begin anew; the initiator is told where the other is. We are host a, wireguard-go is host b. */
+    const begin = async (initiator: 'wirestream' | 'wireguard-go', outer: 'v4' | 'v6', psk?: string): Promise<void> => {
+      const tell = async (name: string, { address: _, ...iface }: FileInterface, peer: FilePeer): Promise<void> => {
+        const file = join(scope.directory(), `${name}.conf`);
+        writeFileSync(file, formatWgQuick(iface, [peer]), { mode: 0o600 });
+        await must(['wg', 'setconf', name, file]);
+      };
+      const told = initiator === 'wirestream' ? endpoint(hosts.b[outer], 2222) : endpoint(hosts.a[outer], 1111);
+      const knows = (who: typeof initiator) => (who === initiator ? { endpoint: told } : {});
+      await tell(ours.name, us, { ...ofThem, presharedKey: psk, ...knows('wirestream') });
+      await tell(theirs.name, them, { ...ofUs, presharedKey: psk, ...knows('wireguard-go') });
     };
 
     for (const initiator of ['wirestream', 'wireguard-go'] as const) {
       for (const outer of ['v4', 'v6'] as const) {
         for (const secret of ['without', 'with'] as const) {
           test(`${initiator} initiates over IP${outer}, ${secret} a preshared key`, async () => {
-            const { ours, theirs } = await connect(initiator, outer, secret === 'with' ? presharedKey() : undefined);
+            await begin(initiator, outer, secret === 'with' ? presharedKey() : undefined);
             const [first, target] =
               initiator === 'wirestream' ? [hosts.a.ns, '10.8.0.2'] : ([hosts.b.ns, '10.8.0.1'] as const);
             expect(await ping(first, target, 2)).not.toBeNull();
@@ -90,7 +86,7 @@ describeReal('interoperation over UDP', ['wg', 'wireguard-go', 'iperf3'], () => 
     }
 
     test('TCP and UDP through it, and packets larger than its MTU', async () => {
-      await connect('wirestream', 'v4');
+      await begin('wirestream', 'v4');
       await reachable(hosts.a.ns, '10.8.0.2');
       const extent = LONG ? { seconds: 10 } : { bytes: 3e7 };
       expect((await iperf(hosts.a.ns, hosts.b.ns, '10.8.0.2', extent)).bytes).toBeGreaterThan(0);
@@ -105,7 +101,7 @@ describeReal('interoperation over UDP', ['wg', 'wireguard-go', 'iperf3'], () => 
     });
 
     test('either side moves to another port, and the other follows', async () => {
-      const { ours, theirs } = await connect('wirestream', 'v4');
+      await begin('wirestream', 'v4');
       await reachable(hosts.a.ns, '10.8.0.2');
       await must(['wg', 'set', ours.name, 'listen-port', '1112']);
       await reachable(hosts.a.ns, '10.8.0.2');
@@ -115,25 +111,9 @@ describeReal('interoperation over UDP', ['wg', 'wireguard-go', 'iperf3'], () => 
       expect((await wgDump(hosts.a.ns, ours.name))[0]!.endpoint).toBe(endpoint(hosts.b.v4, 2223));
     });
 
-    test('either side is restarted', async () => {
-      const { ours, theirs } = await connect('wirestream', 'v4');
-      await reachable(hosts.a.ns, '10.8.0.2');
-      await ours.kill();
-      await ours.up();
-      await reachable(hosts.a.ns, '10.8.0.2');
-      await theirs.kill();
-      const again = await upWireguardGo(scope, hosts.b.ns, {
-        name: theirs.name,
-        iface: { privateKey: theirKeys.privateKey, listenPort: 2222, address: ['10.8.0.2/24'] },
-        peers: [{ publicKey: ourKeys.publicKey, allowedIPs: ['10.8.0.1/32'], endpoint: endpoint(hosts.a.v4, 1111) }],
-      });
-      await reachable(hosts.b.ns, '10.8.0.1');
-      await again.down();
-    });
-
     if (LONG) {
       test.each(['wirestream', 'wireguard-go'] as const)('rekeying, %s having initiated', async (initiator) => {
-        const { ours } = await connect(initiator, 'v4', presharedKey());
+        await begin(initiator, 'v4', presharedKey());
         const [ns, target] =
           initiator === 'wirestream' ? [hosts.a.ns, '10.8.0.2'] : ([hosts.b.ns, '10.8.0.1'] as const);
         await reachable(ns, target);
@@ -144,6 +124,19 @@ describeReal('interoperation over UDP', ['wg', 'wireguard-go', 'iperf3'], () => 
         expect((await ours.peer()).lastHandshake).toBeGreaterThan(first + 100_000);
       });
     }
+
+    test('either side is restarted', async () => {
+      await begin('wirestream', 'v4');
+      await reachable(hosts.a.ns, '10.8.0.2');
+      await ours.kill();
+      ours.write({ iface: us, peers: [{ ...ofThem, endpoint: endpoint(hosts.b.v4, 2222) }] });
+      await ours.up();
+      await reachable(hosts.a.ns, '10.8.0.2');
+      await theirs.kill();
+      const peer = { ...ofUs, endpoint: endpoint(hosts.a.v4, 1111) };
+      theirs = await upWireguardGo(scope, hosts.b.ns, { name: theirs.name, iface: them, peers: [peer] });
+      await reachable(hosts.b.ns, '10.8.0.1');
+    });
   });
 
   describe('with wg(8), which sees no difference to wireguard-go', () => {

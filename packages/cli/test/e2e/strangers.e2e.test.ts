@@ -1,9 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { asRecord, strangersInitiations } from './support/initiations.js';
-import { forget, joinHosts, noLeak, ownDescriptors, PORT, settled, type Joined } from './support/joined.js';
+import { Joined, PORT } from './support/joined.js';
 import { Namespace } from './support/netns.js';
 import { ping } from './support/ping.js';
 import { memory } from './support/proc.js';
@@ -36,7 +36,7 @@ describeReal('strangers', ['wg', 'tcpdump'], () => {
   let crowd: Namespace;
   let joined: Joined;
 
-  beforeEach(async () => {
+  beforeAll(async () => {
     scope = new Scope();
     hosts = await pair(scope);
     crowd = await Namespace.create(scope, 'crowd');
@@ -46,10 +46,10 @@ describeReal('strangers', ['wg', 'tcpdump'], () => {
       'link set veth1 up',
     );
     await crowd.ip(...sources.map((address) => `address add ${address}/24 dev veth0`), 'link set veth0 up');
-    joined = await joinHosts(scope, hosts.a, hosts.b, { aDials: endpoint(hosts.b.v4, PORT) });
-    await settled(joined);
+    joined = await Joined.up(scope, hosts.a, hosts.b, { aDials: endpoint(hosts.b.v4, PORT) });
+    await joined.settled();
   });
-  afterEach(async () => scope.close());
+  afterAll(async () => scope.close());
 
   const sources = Array.from({ length: 200 }, (_, i) => `203.0.113.${i + 11}`);
 
@@ -71,14 +71,14 @@ describeReal('strangers', ['wg', 'tcpdump'], () => {
 
   test(`${STRANGERS} connect while a peer does`, async () => {
     const { b } = joined;
-    const before = { memory: memory(b.tunnel.pid), descriptors: await ownDescriptors(joined) };
+    const before = { memory: memory(b.tunnel.pid), descriptors: await joined.descriptors() };
     const capture = await Capture.start(scope, crowd, 'veth0', `src port ${PORT} and tcp[13] & 8 != 0`);
     const child = await strangers(STRANGERS, PER_SECOND, 1500);
 
     const times: number[] = [];
     let memoryMax = 0;
     for (let i = 0; i < ATTEMPTS; i++) {
-      await forget(scope, joined);
+      await joined.forget();
       const start = performance.now();
       expect(await ping(hosts.a.ns, b.inner, 10)).not.toBeNull();
       times.push(performance.now() - start);
@@ -105,16 +105,18 @@ describeReal('strangers', ['wg', 'tcpdump'], () => {
     });
     expect(refused.sum).toBe(STRANGERS);
     expect((await b.tunnel.showJson()).tcp!.refusals).toEqual(refused.refusals);
-    await noLeak(joined, before.descriptors);
+    await joined.noLeak(before.descriptors);
   });
 
   test('a stranger is closed after the same time whatever it says', async () => {
+    const idle = async (): Promise<number> => (await joined.b.tunnel.snapshot()).pending.refusals['idle']!;
+    const before = await idle();
     const child = await strangers(10, 1000, 7000);
     const { stdout } = await child.ended;
     const report = JSON.parse(stdout.trim().split('\n').pop()!) as Report & { closedByPeer: number; left: number };
     expect(report).toMatchObject({ connected: 10, received: 0 });
     // All but the slow ones, who have half a minute as long as they go on, are gone after 5 s of silence.
     expect(report.closedByPeer).toBeGreaterThanOrEqual(8);
-    expect((await joined.b.tunnel.snapshot()).pending.refusals['idle']).toBe(8);
+    expect(await idle()).toBe(before + 8);
   });
 });

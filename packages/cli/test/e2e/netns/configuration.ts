@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { afterAll, afterEach, beforeAll, beforeEach, expect } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, expect } from '@jest/globals';
 import { must, run } from '../support/command.js';
 import { Device } from '../support/device.js';
 import { identity, identityOf, presharedKey } from '../support/keys.js';
@@ -27,21 +27,14 @@ const range = (from: number, to: number): number[] => Array.from({ length: to - 
 /** What wg(8) can say to one interface, and hear from it. */
 export function configurationScenarios(kind: Kind, scenario: Scenario): void {
   const scope = new Scope();
-  let inner: Scope;
   let ns: Namespace;
   let device: Device;
 
   beforeAll(async () => {
     ns = await Namespace.create(scope, 'conf');
+    device = await Device.start(scope, kind, ns);
   });
-  beforeEach(async () => {
-    inner = new Scope();
-    device = await Device.start(inner, kind, ns);
-  });
-  afterEach(async () => {
-    if (isAlive(device.tunnel.pid)) await device.tunnel.down();
-    await inner.close();
-  });
+  beforeEach(async () => device.setconf('[Interface]'));
   afterAll(async () => scope.close());
 
   scenario('130 560 allowed IPs at once', async () => {
@@ -127,10 +120,10 @@ export function configurationScenarios(kind: Kind, scenario: Scenario): void {
 
   scenario('nothing is ever said to low-order points', async () => {
     await device.set('private-key', device.key(identity().privateKey));
-    const capture = await Capture.start(inner, ns, 'lo');
+    const capture = await Capture.start(scope, ns, 'lo');
     // Somebody is there to be talked to, so that over TCP there is a connection on which nothing is said.
     const listener = ns.spawn(['iperf3', '-s', '-p', '1111']);
-    inner.defer(async () => void (await listener.stop('SIGKILL')));
+    scope.defer(async () => void (await listener.stop('SIGKILL')));
     await until('somebody to listen', async () => ns.must(['ss', '-Htln', 'sport = :1111']));
     for (const point of LOW_ORDER) {
       await device.set('peer', point, 'persistent-keepalive', '1', 'endpoint', '127.0.0.1:1111');
@@ -139,6 +132,7 @@ export function configurationScenarios(kind: Kind, scenario: Scenario): void {
     await device.addresses('10.0.0.1/24');
     await pause(2000);
     await capture.stop();
+    await listener.stop('SIGKILL');
     expect(await capture.packets('udp')).toEqual([]);
     // tcp[tcpflags] & push: bytes were sent.
     expect(await capture.packets('dst port 1111 and tcp[13] & 8 != 0')).toEqual([]);

@@ -14,8 +14,13 @@ export class Namespace {
       `for p in $(ip netns pids ${ns.name}); do kill -9 $p; done; ip netns del ${ns.name}`,
     );
     await must(['ip', 'netns', 'add', ns.name]);
-    // Addresses are to be usable at once, without a second of looking for duplicates.
-    await ns.sysctl({ 'net.ipv6.conf.all.accept_dad': 0, 'net.ipv6.conf.default.accept_dad': 0 });
+    await ns.sysctl({
+      // Addresses are to be usable at once, without a second of looking for duplicates,
+      'net.ipv6.conf.all.accept_dad': 0,
+      'net.ipv6.conf.default.accept_dad': 0,
+      // and to outlive a link that is down for a while, as IPv4's do.
+      'net.ipv6.conf.all.keep_addr_on_down': 1,
+    });
     await ns.ip('link set lo up');
     return ns;
   }

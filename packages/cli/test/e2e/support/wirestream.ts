@@ -43,10 +43,15 @@ export class Wirestream implements Tunnel {
       () => runFiles(name).forEach((path) => rmSync(path, { force: true })),
       `rm -f ${runFiles(name).join(' ')}`,
     );
-    writeWgQuick(file, options.iface, options.peers);
     const tunnel = new Wirestream(name, ns, file);
+    tunnel.write(options);
     await tunnel.up();
     return tunnel;
+  }
+
+  /** Writes its file anew, for the next `up`. */
+  write({ iface, peers }: Pick<TunnelOptions, 'iface' | 'peers'>): void {
+    writeWgQuick(this.file, iface, peers);
   }
 
   get pid(): number {
