@@ -26,6 +26,8 @@ export class UdpRoute {
   readonly #name = new Int32Array(NAME_WORDS);
   readonly #info = new Int32Array(INFO_WORDS);
   #hasInfo = false;
+  /** whether datagrams are sent from the address that the peer spoke to */
+  #isBound = false;
 
   private constructor(readonly endpoint: Endpoint) {}
 
@@ -48,7 +50,7 @@ export class UdpRoute {
     for (let i = 0; i < NAME_WORDS; i++) route.#name[i] = nameWord(slab, name, i);
     const info = findInfo(slab, control, controlLength);
     if (info >= 0) {
-      route.#hasInfo = true;
+      route.#hasInfo = route.#isBound = true;
       for (let i = 0; i < INFO_WORDS; i++) route.#info[i] = infoWord(slab, info, i);
     }
     return route;
@@ -68,7 +70,7 @@ export class UdpRoute {
     return true;
   }
 
-  /** The address of ours that the peer spoke to last, and the index of the interface where that came in; null when the system chooses. */
+  /** The address of ours that the peer spoke to, and the index of the interface where that came in; null when nothing came. */
   get local(): { readonly address: Uint8Array; readonly interface: number } | null {
     if (!this.#hasInfo) return null;
     const words = new Uint8Array(this.#info.buffer.slice(0));
@@ -77,11 +79,14 @@ export class UdpRoute {
       : { address: words.subarray(0, 16), interface: this.#info[4]! };
   }
 
-  /** Lets the system choose the local address from now on. @returns whether it was bound to one */
-  forgetLocal(): boolean {
-    const had = this.#hasInfo;
-    this.#hasInfo = false;
-    return had;
+  /**
+   * Whether to send from the address that the peer spoke to, or to let the system choose. What is still on its way to the old
+   * address does not change that back. @returns whether it was bound to that address
+   */
+  bind(yes: boolean): boolean {
+    const was = this.#isBound;
+    this.#isBound = yes && this.#hasInfo;
+    return was;
   }
 
   /** Lays the socket address at slab[offset]. @returns its bytes */
@@ -92,7 +97,7 @@ export class UdpRoute {
 
   /** Lays the control message that chooses the local address at slab[offset]. @returns its bytes, 0 when there is none */
   writeControl(slab: Slab, offset: number): number {
-    if (!this.#hasInfo) return 0;
+    if (!this.#isBound) return 0;
     const { view } = slab;
     const v4 = this.family === 4;
     const data = v4 ? 12 : 20;

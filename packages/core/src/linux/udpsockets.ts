@@ -111,15 +111,13 @@ export class UdpSockets implements DatagramSink {
   }
 
   /**
-   * Ways may have changed. What now leaves for that endpoint by another interface than the peer was heard on is no longer bound to the
+   * Ways may have changed. While datagrams for that endpoint leave by another interface than the peer was heard on, they are not bound to the
    * address that it spoke to (kernel socket.c, send4 and send6).
    */
   reroute(to: Endpoint, mark: number): void {
     const route = this.#routes.to(to);
     const { local } = route;
-    if (local === null) return;
-    const leavesBy = interfaceTowards(to, local.address, mark);
-    if (leavesBy !== 0 && leavesBy !== local.interface) route.forgetLocal();
+    if (local !== null) route.bind(interfaceTowards(to, local.address, mark) === local.interface);
   }
 
   /** Sends what waits. */
@@ -167,7 +165,7 @@ class Outgoing {
       }
       // The first one is at fault. A local address that is no longer ours is left to the system from now on (IPv6 and older kernels
       // say EINVAL to it, newer ones ENETUNREACH for IPv4).
-      if ((error === EINVAL || error === ENETUNREACH) && this.#routes[first]!.forgetLocal()) {
+      if ((error === EINVAL || error === ENETUNREACH) && this.#routes[first]!.bind(false)) {
         const name = this.#routes[first]!.writeName(this.#messages.slab, this.#messages.nameAt(first));
         this.#messages.setLengths(first, name, 0);
         continue;

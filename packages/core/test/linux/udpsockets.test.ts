@@ -6,7 +6,7 @@ import { parseIp } from '../../src/address/ip.js';
 import { bindUdp, localEndpoint } from '../../src/linux/sockets.js';
 import { close } from '../../src/linux/syscalls.js';
 import { UdpSockets } from '../../src/linux/udpsockets.js';
-import { inNamespace, noIpv6, noTun, run } from './helpers.js';
+import { inNamespace, newNamespace, noIpv6, noTun, run } from './helpers.js';
 
 const rooted = noTun === null ? test : test.skip;
 const why = noTun === null ? '' : ` (SKIPPED: ${noTun})`;
@@ -173,5 +173,50 @@ describe('UDP sockets', () => {
       expect(sockets.sendFailures).toBe(0);
       for (const cleanup of cleanups.splice(0)) cleanup();
     }),
+  );
+
+  rooted(
+    'a better route takes over, datagrams to the old address or not, and gives back what it took' + why,
+    async () => {
+      const [here, there] = [await newNamespace(), await newNamespace()];
+      try {
+        for (const n of [1, 2]) {
+          await here.ip('link', 'add', `m${n}`, 'type', 'veth', 'peer', 'name', `m${n}`, 'netns', there.path);
+          for (const [space, host] of [
+            [here, 1],
+            [there, 2],
+          ] as const) {
+            await space.ip('address', 'add', `10.${n}.0.${host}/24`, 'dev', `m${n}`);
+            await space.ip('link', 'set', `m${n}`, 'up');
+            await space.run('sysctl', '-qw', `net.ipv4.conf.m${n}.rp_filter=0`, 'net.ipv4.conf.all.rp_filter=0');
+          }
+        }
+        await there.ip('address', 'add', '10.9.0.5/32', 'dev', 'lo');
+        await here.ip('route', 'add', '10.9.0.0/24', 'dev', 'm1', 'metric', '2');
+        const socket = await there.inside(async () => client('10.9.0.5'));
+        await here.inside(async () => {
+          const { sockets, port, got, receive } = server();
+          const answered = async (): Promise<string> => {
+            socket.send('hello', port, '10.1.0.1');
+            await receive(got.length + 1);
+            send(sockets, 'reply', got.at(-1)!.from);
+            sockets.flush();
+            return ((await once(socket, 'message'))[1] as dgram.RemoteInfo).address;
+          };
+          const changed = async (...route: string[]): Promise<void> => {
+            await run('ip', ['route', ...route]);
+            sockets.reroute(got.at(-1)!.from, 0);
+          };
+          expect(await answered()).toBe('10.1.0.1');
+          await changed('add', '10.9.0.0/24', 'dev', 'm2', 'src', '10.2.0.1', 'metric', '1');
+          expect([await answered(), await answered()]).toEqual(['10.2.0.1', '10.2.0.1']);
+          await changed('delete', '10.9.0.0/24', 'dev', 'm2');
+          expect(await answered()).toBe('10.1.0.1');
+        });
+      } finally {
+        here.close();
+        there.close();
+      }
+    },
   );
 });
