@@ -1,7 +1,7 @@
 import type { DeviceSettings } from '@wirestream/core/device/settings';
 import type { DeviceSnapshot } from '@wirestream/core/device/snapshot';
 import { WirestreamError } from '@wirestream/core/device/errors';
-import type { Forward, RemoteForward } from '@wirestream/core/userspace/forward';
+import type { Forward, HostPort, RemoteForward } from '@wirestream/core/userspace/forward';
 import type { AllowRule } from '@wirestream/core/userspace/rules';
 import type { FlowSnapshot } from '@wirestream/core/userspace/snapshot';
 
@@ -30,6 +30,10 @@ export interface UserOptions {
   readonly exit: boolean;
   readonly forwards: readonly Forward[];
   readonly remoteForwards: readonly RemoteForward[];
+  /** where a SOCKS5 proxy into the tunnel listens */
+  readonly socks5?: HostPort;
+  /** name servers inside the tunnel that names are looked up with; without, this host looks them up. 4 or 16 bytes each */
+  readonly nameServers?: readonly Uint8Array[];
 }
 
 /** What only a tunnel with a user-space stack can do. */

@@ -69,7 +69,8 @@ export function allowsHost(rules: readonly AllowRule[], address: Uint8Array): bo
   return rules.some((rule) => rule.prefix === null || contains(rule.prefix, address));
 }
 
-function contains(prefix: Prefix, address: Uint8Array): boolean {
+/** Whether a prefix has the address; one of the other family it never has. */
+export function contains(prefix: Prefix, address: Uint8Array): boolean {
   if (prefix.bytes.length !== address.length) return false;
   for (let bit = 0; bit < prefix.length; bit += 8) {
     const keep = Math.min(8, prefix.length - bit);
