@@ -7,7 +7,7 @@ const KEY = 'AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=';
 
 function config(dns = '') {
   const text = `[Interface]\nPrivateKey = ${KEY}\nAddress = 10.0.0.2/24\n${dns}\n[Peer]\nPublicKey = ${KEY}\nAllowedIPs = 10.0.0.1/32, fd00::/64\n`;
-  return parseConfig(text, 'test.conf').config;
+  return parseConfig(text, { file: 'test.conf' }).config;
 }
 
 function servers(flags: Partial<RootlessFlags>, dns = ''): string[] {
