@@ -21,6 +21,17 @@ export interface DeviceSnapshot {
   readonly pending: PendingSnapshot;
   /** packets and messages dropped that belong to no peer, by reason */
   readonly drops: Readonly<Record<string, number>>;
+  /** the network interface as it is now, whatever it was made as; absent where there is none, or it cannot be seen */
+  readonly interface?: InterfaceSnapshot;
+}
+
+export interface InterfaceSnapshot {
+  readonly name: string;
+  /** bytes */
+  readonly mtu: number;
+  readonly up: boolean;
+  /** in another network namespace than the sockets */
+  readonly elsewhere: boolean;
 }
 
 export interface PeerSnapshot {

@@ -4,15 +4,17 @@ import { configure } from '../device/configure.js';
 import { Device } from '../device/device.js';
 import type { Driver } from '../device/driver.js';
 import type { DeviceSettings } from '../device/settings.js';
-import type { DeviceSnapshot } from '../device/snapshot.js';
+import type { DeviceSnapshot, InterfaceSnapshot } from '../device/snapshot.js';
 import type { Crypto } from '../noise/crypto.js';
 import type { Connection } from '../stream/connection.js';
 import { Epoll, EPOLLIN } from './epoll.js';
 import { EAGAIN } from './errno.js';
 import { drainEventFd } from './eventfd.js';
+import { InterfaceWatch } from './interfacewatch.js';
 import { Listeners } from './listeners.js';
 import { nativeSlabPool } from './nativeslab.js';
 import { PathWatch } from './pathwatch.js';
+import { drainRouteWatch } from './routewatch.js';
 import { close } from './syscalls.js';
 import { TcpSockets } from './tcpsockets.js';
 import { tunGone, type Tun } from './tun.js';
@@ -45,6 +47,7 @@ const enum Token {
   tcp6 = 5,
   udp4 = 6,
   udp6 = 7,
+  interface = 8,
 }
 const FIRST_CONNECTION = 16;
 
@@ -88,6 +91,7 @@ export class Engine implements Driver {
   readonly #tcp: TcpSockets;
   readonly #listeners: Listeners;
   readonly #paths: PathWatch;
+  readonly #watch: InterfaceWatch;
   readonly #random = new Uint8Array(RANDOM_POOL);
   #randomUsed = RANDOM_POOL;
   #tunWatched = true;
@@ -110,9 +114,11 @@ export class Engine implements Driver {
       udp6: Token.udp6,
     });
     this.#paths = new PathWatch(this.device, this.#tcp, this.datagrams);
+    this.#watch = new InterfaceWatch(tun.fd);
     this.#epoll.add(this.#tun.fd, EPOLLIN, Token.tun);
     if (wake !== undefined) this.#epoll.add(wake.fd, EPOLLIN, Token.wake);
     if (this.#paths.fd >= 0) this.#epoll.add(this.#paths.fd, EPOLLIN, Token.paths);
+    if (this.#watch.fd >= 0) this.#epoll.add(this.#watch.fd, EPOLLIN, Token.interface);
   }
 
   /**
@@ -145,7 +151,8 @@ export class Engine implements Driver {
     count('tun-refused', this.inner.refused);
     count('tun-malformed', this.#input.malformed);
     count('datagram-unsent', this.datagrams.sendFailures);
-    return { ...snapshot, drops };
+    const state = this.#lookAtInterface();
+    return { ...snapshot, drops, ...(state === null ? {} : { interface: state }) };
   }
 
   /**
@@ -171,6 +178,7 @@ export class Engine implements Driver {
     this.#tcp.closeAll();
     this.#listeners.close();
     this.#paths.close();
+    this.#watch.close();
     close(this.#tun.fd);
     this.#epoll.close();
     this.slabs.clear();
@@ -237,6 +245,10 @@ export class Engine implements Driver {
       case Token.paths:
         this.#paths.noticed(now);
         break;
+      case Token.interface:
+        drainRouteWatch(this.#watch.fd);
+        this.#lookAtInterface();
+        break;
       case Token.tcp4:
         this.#accept(now, this.#listeners.tcp4);
         break;
@@ -269,6 +281,16 @@ export class Engine implements Driver {
       sinceWrite = 0;
       if (this.#tcp.waitsUntil(now) > 0) return this.#watchTun(false);
     }
+  }
+
+  /** Somebody may have changed the interface: packets are padded up to its MTU and no further. */
+  #lookAtInterface(): InterfaceSnapshot | null {
+    const state = this.#watch.look((before) => {
+      if (before >= 0) this.#epoll.remove(before);
+      this.#epoll.add(this.#watch.fd, EPOLLIN, Token.interface);
+    });
+    if (state !== null) this.device.mtu = state.mtu;
+    return state;
   }
 
   /** Tells the sender of a packet that no peer takes. */

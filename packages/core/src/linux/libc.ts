@@ -42,6 +42,8 @@ export interface Libc {
   epoll_ctl(epfd: number, operation: number, fd: number, event: number): number;
   epoll_wait(epfd: number, events: number, count: number, timeoutMs: number): number;
   eventfd(initial: number, flags: number): number;
+  /** moves the calling thread, and no other, into a namespace */
+  setns(fd: number, type: number): number;
 }
 
 const PROTOTYPES: Readonly<Record<keyof Libc, string>> = {
@@ -73,6 +75,7 @@ const PROTOTYPES: Readonly<Record<keyof Libc, string>> = {
   epoll_ctl: 'int epoll_ctl(int epfd, int op, int fd, uintptr_t event)',
   epoll_wait: 'int epoll_wait(int epfd, uintptr_t events, int maxevents, int timeout)',
   eventfd: 'int eventfd(uint32_t initval, int flags)',
+  setns: 'int setns(int fd, int nstype)',
 };
 
 /** Machines whose system-call structures this folder's layouts describe. */

@@ -29,14 +29,14 @@ const GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
 
 const scratch = nativeSlab(16 * 1024);
 
-/** A socket that becomes readable when links, addresses or routes change; or the negative error number. */
-export function openRouteWatch(): number {
+/** A socket that becomes readable when links, addresses or routes change, or what else is in `groups`; or the negative error number. */
+export function openRouteWatch(groups = GROUPS): number {
   const fd = checked(libc.socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE));
   if (fd < 0) return fd;
   return orClose(fd, () => {
     scratch.bytes.fill(0, 0, SOCKADDR_NL);
     scratch.view.setUint16(0, AF_NETLINK, true);
-    scratch.view.setUint32(8, GROUPS, true);
+    scratch.view.setUint32(8, groups, true);
     return checked(libc.bind(fd, scratch.at(0, SOCKADDR_NL), SOCKADDR_NL));
   });
 }

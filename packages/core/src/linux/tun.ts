@@ -160,7 +160,8 @@ function finish(fd: number, vnetHeader: boolean, offload = vnetHeader): Tun {
   return { fd, name: interfaceName(fd), vnetHeader, offload: { tcp, udp } };
 }
 
-function interfaceName(fd: number): string {
+/** The interface's name now; empty when it is gone. */
+export function interfaceName(fd: number): string {
   scratch.bytes.fill(0, 0, IFREQ);
   checked(libc.ioctl(fd, TUNGETIFF, scratch.at(0, IFREQ)));
   const end = scratch.bytes.indexOf(0);
