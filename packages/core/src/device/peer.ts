@@ -252,7 +252,7 @@ export class Peer implements Scheduled, LinksOwner {
     this.#initiationAt = now;
     this.#notBefore = this.timers.retryHandshake;
     if (anew) this.#tiedSince = Infinity;
-    if (carrier !== this.#initiationCarrier) this.#unansweredSince = now;
+    if (carrier !== this.#initiationCarrier || this.#unansweredSince === Infinity) this.#unansweredSince = now;
     else if (this.#isSilent(now, carrier)) this.links.suspect(now);
     const fresh = carrier.transport === 'tcp' && (carrier as Connection).lastReceived === -Infinity;
     const repeated = carrier === this.#initiationCarrier;
@@ -264,10 +264,10 @@ export class Peer implements Scheduled, LinksOwner {
     }
   }
 
-  /** Whether nothing came on the connection that initiations keep going out on. */
+  /** Whether initiations keep going out on a connection on which nothing has come for as long. */
   #isSilent(now: number, carrier: Carrier): boolean {
-    if (carrier.transport !== 'tcp' || now < this.#unansweredSince + SUSPECT_AFTER) return false;
-    return (carrier as Connection).lastReceived < this.#unansweredSince;
+    if (carrier.transport !== 'tcp') return false;
+    return now >= Math.max(this.#unansweredSince, (carrier as Connection).lastReceived) + SUSPECT_AFTER;
   }
 
   /** Sends a handshake message or cookie reply. @returns false when the carrier had no room */

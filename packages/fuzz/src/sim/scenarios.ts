@@ -137,6 +137,26 @@ export function halfOpen(options: ScenarioOptions & { away: number; bound: numbe
   return require('half-open', back, options.bound);
 }
 
+/**
+ * Bytes are flipped, inserted and taken away in the stream, again and again: each time at most the record that was hit and the one whose header went with
+ * it are lost, and the connection stays.
+ */
+export function damagedUnderTraffic(options: ScenarioOptions): number {
+  const world = make(options);
+  traffic(world, 20);
+  const kinds = ['flip', 'insert', 'delete'] as const;
+  let times = 0;
+  for (let at = 2_050; at < 18_000; at += 1_000) {
+    world.clock.after(at, () => world.damage(0, 1, { kind: kinds[times++ % 3]!, count: 1 + world.rng.below(60) }));
+  }
+  world.run(30_000);
+  const lost = world.pings.filter((ping) => ping.repliedAt === Infinity).length;
+  if (lost > 2 * times) throw new Violation('damaged under traffic', `damage done ${times} times cost ${lost} pings`);
+  if (world.host(0).dials.length > 1) throw new Violation('damaged under traffic', 'the connection was given up');
+  world.stop();
+  return lost;
+}
+
 /** A pair that lives through several rekeys under traffic loses nothing. */
 export function rekeys(options: ScenarioOptions & { seconds: number }): number {
   const world = make(options);

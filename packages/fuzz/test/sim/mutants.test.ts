@@ -175,9 +175,9 @@ describe('a wrong engine is caught', () => {
     expect(announced).not.toBe(polled);
   });
 
-  test('it gives up a stream at the first damaged byte without closing it', () => {
+  test('it is deaf to a stream from the first damaged byte on', () => {
     mutate(RecordReader.prototype, 'next', (self, right) => !self.searching && right());
-    expect(found()).not.toBeNull();
+    expect(caught(() => scenario.damagedUnderTraffic({}))).toBe('damaged under traffic');
   });
 
   test('it forgets a peer’s connections when it closes', () => {

@@ -40,6 +40,10 @@ describe('a connection is lost', () => {
     }
   });
 
+  test('damage to the stream costs the pings that it hits, and no connection', () => {
+    for (let seed = 1; seed <= 10; seed++) scenario.damagedUnderTraffic({ seed });
+  });
+
   test.each([130, 400])('%d s of traffic survive all rekeys without a loss', (seconds) => {
     scenario.rekeys({ seconds });
   });
