@@ -105,7 +105,7 @@ export class Engine implements Driver {
     this.#wake = wake;
     this.inner = new TunOutput(tun);
     this.device = new Device(this, crypto, { mtu, ...(keyLog === undefined ? {} : { keyLog }) });
-    this.#input = new TunInput(tun, (slab, offset, length) => this.#refuse(slab, offset, length));
+    this.#input = new TunInput(tun, (slab, offset, length) => this.#refuse(slab, offset, length), this.datagrams);
     this.#tcp = new TcpSockets(this.#epoll, this.device, FIRST_CONNECTION);
     this.#listeners = new Listeners(this.#epoll, {
       tcp4: Token.tcp4,
@@ -150,6 +150,7 @@ export class Engine implements Driver {
     };
     count('tun-refused', this.inner.refused);
     count('tun-malformed', this.#input.malformed);
+    count('routing-loop', this.#input.looped);
     count('datagram-unsent', this.datagrams.sendFailures);
     const state = this.#lookAtInterface();
     return { ...snapshot, drops, ...(state === null ? {} : { interface: state }) };

@@ -1,5 +1,6 @@
 import type { Device } from '../device/device.js';
 import { nativeSlab } from './nativeslab.js';
+import { Nesting, NO_HOPS } from './nesting.js';
 import { Segmenter, SPILL } from './offload/segment.js';
 import { VIRTIO_HEADER } from './offload/virtio.js';
 import { read } from './syscalls.js';
@@ -19,13 +20,20 @@ export class TunInput {
   /** packets handed on, and packets that the kernel's own header contradicted */
   packets = 0;
   malformed = 0;
+  /** packets that went round through tunnels in tunnels, and were dropped */
+  looped = 0;
   readonly #slab = nativeSlab(START + VIRTIO_HEADER + PACKET_MAX + SPILL);
   readonly #segmenter = new Segmenter();
+  readonly #nesting = new Nesting();
 
-  /** @param refused is told of each packet that no peer took, while it still lies in the slab */
+  /**
+   * @param refused is told of each packet that no peer took, while it still lies in the slab
+   * @param outer is told with how many hops what a packet leads to is to leave; 0: the system's choice
+   */
   constructor(
     private readonly tun: Tun,
     private readonly refused: (slab: Slab, offset: number, length: number) => void = () => undefined,
+    private readonly outer: { hops: number } = { hops: 0 },
   ) {}
 
   /**
@@ -52,6 +60,13 @@ export class TunInput {
 
   #hand(now: number, taker: PacketTaker, offset: number, length: number): void {
     this.packets++;
+    const hops = this.#nesting.hops(this.#slab, offset, length);
+    if (hops === NO_HOPS) {
+      this.looped++;
+      return;
+    }
+    if (hops !== 0) this.outer.hops = hops;
     if (!taker.packet(now, this.#slab, offset, length)) this.refused(this.#slab, offset, length);
+    if (hops !== 0) this.outer.hops = 0;
   }
 }

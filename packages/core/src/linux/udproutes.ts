@@ -12,10 +12,12 @@ const IPPROTO_IP = 0;
 const IPPROTO_IPV6 = 41;
 const IP_PKTINFO = 8;
 const IPV6_PKTINFO = 50;
+const IP_TTL = 2;
+const IPV6_HOPLIMIT = 52;
 /** struct cmsghdr: length (64 bits), level, type; data follow */
 const CMSG_HEADER = 16;
-/** CMSG_SPACE of struct in_pktinfo (12 bytes) and struct in6_pktinfo (20 bytes) */
-export const CONTROL_MAX = 40;
+/** CMSG_SPACE of struct in6_pktinfo (20 bytes; struct in_pktinfo has 12), and of an int */
+export const CONTROL_MAX = 40 + 24;
 
 /**
  * A way to a peer over UDP: its address, and the local address that it last spoke to, which replies are to come from. The same
@@ -95,23 +97,31 @@ export class UdpRoute {
     return this.family === 4 ? SOCKADDR_IN : SOCKADDR_IN6;
   }
 
-  /** Lays the control message that chooses the local address at slab[offset]. @returns its bytes, 0 when there is none */
-  writeControl(slab: Slab, offset: number): number {
-    if (!this.#isBound) return 0;
-    const { view } = slab;
+  /**
+   * Lays the control messages that choose the local address, and the TTL when `hops` is not 0, at slab[offset].
+   * @returns their bytes, 0 when there are none
+   */
+  writeControl(slab: Slab, offset: number, hops: number): number {
+    let end = offset;
+    if (this.#isBound) end = this.#writeInfo(slab, end);
+    if (hops !== 0) {
+      const type = this.family === 4 ? IP_TTL : IPV6_HOPLIMIT;
+      const data = writeControlHeader(slab, end, this.family, type, 4);
+      slab.view.setInt32(data, hops, true);
+      end = data + 8;
+    }
+    return end - offset;
+  }
+
+  /** @returns where it ends; room is counted in whole words of 8 bytes (CMSG_SPACE) */
+  #writeInfo(slab: Slab, offset: number): number {
     const v4 = this.family === 4;
-    const data = v4 ? 12 : 20;
-    view.setInt32(offset, CMSG_HEADER + data, true);
-    view.setInt32(offset + 4, 0, true);
-    view.setInt32(offset + 8, v4 ? IPPROTO_IP : IPPROTO_IPV6, true);
-    view.setInt32(offset + 12, v4 ? IP_PKTINFO : IPV6_PKTINFO, true);
+    const size = v4 ? 12 : 20;
+    const data = writeControlHeader(slab, offset, this.family, v4 ? IP_PKTINFO : IPV6_PKTINFO, size);
     // The interface is left to the routing table, but for link-local addresses, which mean nothing without one.
     const leftOut = v4 ? 0 : this.#isLinkLocal ? -1 : 4;
-    for (let i = 0; 4 * i < data; i++) {
-      view.setInt32(offset + CMSG_HEADER + 4 * i, i === leftOut ? 0 : this.#info[i]!, true);
-    }
-    // Room is counted in whole words of 8 bytes (CMSG_SPACE).
-    return v4 ? 32 : 40;
+    for (let i = 0; 4 * i < size; i++) slab.view.setInt32(data + 4 * i, i === leftOut ? 0 : this.#info[i]!, true);
+    return data + ((size + 7) & ~7);
   }
 
   /** fe80::/10, whose first two bytes make the lower half of the first word */
@@ -121,6 +131,15 @@ export class UdpRoute {
 }
 
 const scratch = nativeSlab(4096);
+
+/** Lays the header of a control message with `size` bytes of data. @returns where the data go */
+function writeControlHeader({ view }: Slab, offset: number, family: 4 | 6, type: number, size: number): number {
+  view.setInt32(offset, CMSG_HEADER + size, true);
+  view.setInt32(offset + 4, 0, true);
+  view.setInt32(offset + 8, family === 4 ? IPPROTO_IP : IPPROTO_IPV6, true);
+  view.setInt32(offset + 12, type, true);
+  return offset + CMSG_HEADER;
+}
 
 /** A word of a socket address; what lies behind an IPv4 one is not looked at. */
 function nameWord(slab: Slab, name: number, i: number): number {

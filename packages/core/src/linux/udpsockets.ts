@@ -34,6 +34,8 @@ export class UdpSockets implements DatagramSink {
   readonly slab = nativeSlab(SEND_SLAB);
   /** datagrams that could not be sent: no room, no way, no socket of that family */
   sendFailures = 0;
+  /** TTL or hop limit of datagrams from now on; 0: the system's choice (nesting.ts) */
+  hops = 0;
 
   readonly #routes = new UdpRoutes();
   readonly #input = nativeSlab(BATCH * STRIDE);
@@ -104,7 +106,7 @@ export class UdpSockets implements DatagramSink {
       this.sendFailures++;
       return;
     }
-    out.add(this.slab, offset, length, this.#routes.to(to));
+    out.add(this.slab, offset, length, this.#routes.to(to), this.hops);
     this.#end = offset + length;
     // Its room has to stay until it is sent, and the other family's too.
     if (out.isFull) this.flush();
@@ -133,18 +135,25 @@ class Outgoing {
   #count = 0;
   readonly #messages = new MessageVector(BATCH);
   readonly #routes = new Array<UdpRoute | null>(BATCH).fill(null);
+  readonly #hops = new Uint8Array(BATCH);
 
   get isFull(): boolean {
     return this.#count === BATCH;
   }
 
-  add(slab: Slab, offset: number, length: number, route: UdpRoute): void {
-    const messages = this.#messages;
+  add(slab: Slab, offset: number, length: number, route: UdpRoute, hops: number): void {
     const i = this.#count++;
     this.#routes[i] = route;
-    messages.place(i, slab, offset, length);
+    this.#hops[i] = hops;
+    this.#messages.place(i, slab, offset, length);
+    this.#address(i);
+  }
+
+  #address(i: number): void {
+    const messages = this.#messages;
+    const route = this.#routes[i]!;
     const name = route.writeName(messages.slab, messages.nameAt(i));
-    messages.setLengths(i, name, route.writeControl(messages.slab, messages.controlAt(i)));
+    messages.setLengths(i, name, route.writeControl(messages.slab, messages.controlAt(i), this.#hops[i]!));
   }
 
   /** @returns how many could not be sent */
@@ -166,8 +175,7 @@ class Outgoing {
       // The first one is at fault. A local address that is no longer ours is left to the system from now on (IPv6 and older kernels
       // say EINVAL to it, newer ones ENETUNREACH for IPv4).
       if ((error === EINVAL || error === ENETUNREACH) && this.#routes[first]!.bind(false)) {
-        const name = this.#routes[first]!.writeName(this.#messages.slab, this.#messages.nameAt(first));
-        this.#messages.setLengths(first, name, 0);
+        this.#address(first);
         continue;
       }
       failures++;
