@@ -1,3 +1,5 @@
+import { sameEndpoint, type Endpoint } from '../address/endpoint.js';
+import { clamp } from '../noise/identity.js';
 import type { Device } from './device.js';
 import type { Peer } from './peer.js';
 import type { DeviceSettings, PeerSettings } from './settings.js';
@@ -7,7 +9,10 @@ import type { DeviceSettings, PeerSettings } from './settings.js';
  * and tells the device.
  */
 export function configure(device: Device, now: number, settings: DeviceSettings): void {
-  if (settings.privateKey !== undefined) device.setPrivateKey(settings.privateKey);
+  // The same key again, which syncconf sends each time, must not end anybody's session (kernel netlink.c: wg_set_device).
+  if (settings.privateKey !== undefined && !isOwnKey(device, settings.privateKey)) {
+    device.setPrivateKey(settings.privateKey);
+  }
   if (settings.transport !== undefined && settings.transport !== device.transport) {
     device.transport = settings.transport;
     for (const peer of device.peers.values()) transportChanged(peer, now);
@@ -40,9 +45,10 @@ function configurePeer(device: Device, now: number, change: PeerSettings): void 
     transportChanged(peer, now);
   }
   if (change.endpoint !== undefined) {
+    const stays = isThere(peer, change.endpoint);
     peer.endpoint.configure(change.endpoint);
     device.datagramTo(peer, change.endpoint);
-    peer.links.retarget(now);
+    if (!stays) peer.links.retarget(now);
   }
   if (change.replaceAllowedIps === true) device.allowedIps.removeAll(peer);
   for (const { prefix, remove } of change.allowedIps) {
@@ -65,4 +71,21 @@ function transportChanged(peer: Peer, now: number): void {
   const endpoint = peer.endpoint.configured;
   if (endpoint !== null) peer.device.datagramTo(peer, endpoint);
   peer.sendStaged(now);
+}
+
+function isOwnKey(device: Device, key: Uint8Array | null): boolean {
+  const own = device.identity?.privateKey;
+  if (own === undefined || key === null) return own === undefined && key === null;
+  return clamp(key).every((byte, i) => byte === own[i]);
+}
+
+/** Whether a peer is connected to where it is told to be connected to already. */
+function isThere(peer: Peer, endpoint: Endpoint): boolean {
+  const { configured, shown } = peer.endpoint;
+  return (
+    peer.links.active !== null &&
+    configured !== null &&
+    sameEndpoint(configured, endpoint) &&
+    shown!.address === endpoint.address
+  );
 }
