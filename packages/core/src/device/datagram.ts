@@ -1,7 +1,9 @@
 import type { Endpoint } from '../address/endpoint.js';
 import type { Slab } from '../slab/slab.js';
 import type { Carrier } from '../stream/carrier.js';
+import type { RecordKind } from '../stream/outbox.js';
 import type { DatagramSink } from './driver.js';
+import type { Peer } from './peer.js';
 
 /** A UDP socket and an address: the stock carrier. One per peer; its address follows the peer (roaming, paper §2.1). */
 export class DatagramCarrier implements Carrier {
@@ -10,6 +12,7 @@ export class DatagramCarrier implements Carrier {
   #length = 0;
 
   constructor(
+    private readonly peer: Peer,
     private readonly sink: DatagramSink,
     public remote: Endpoint,
   ) {}
@@ -24,7 +27,11 @@ export class DatagramCarrier implements Carrier {
     return this.#offset;
   }
 
-  commit(): void {
+  commit(_kind: RecordKind, now: number): void {
+    const { tap } = this.peer.device;
+    if (tap !== null) {
+      tap.datagram(now, this.peer, this.remote, this.sink.slab, this.#offset, this.#length);
+    }
     this.sink.commit(this.#offset, this.#length, this.remote);
   }
 }

@@ -25,6 +25,7 @@ import { Peer } from './peer.js';
 import { receiveDatagram, receiveStream } from './receive.js';
 import type { Transport } from './settings.js';
 import type { DeviceSnapshot } from './snapshot.js';
+import type { DeviceTap } from './tap.js';
 
 /**
  * A WireGuard device: one identity, its peers, and everything that arrives.
@@ -74,6 +75,7 @@ export class Device {
   readonly drops = new DropCounters();
   readonly linksHost: LinksHost;
 
+  #tap: DeviceTap | null = null;
   #identity: LocalIdentity | null = null;
   readonly #deadlines = new Deadlines<Peer>();
   readonly #touched: Peer[] = [];
@@ -97,9 +99,28 @@ export class Device {
     this.linksHost = {
       open: (now, remote, links) => this.#open(now, remote, links),
       shutdown: (connection) => driver.shutdown(connection),
-      close: (connection, abort) => driver.close(connection, abort),
+      close: (connection, abort) => this.#close(connection, abort),
+      activated: (now, connection) => this.#tap?.activated(now, connection),
       random: () => this.random01(),
     };
+  }
+
+  // ---- being watched
+
+  /** Who watches; null when nobody does. */
+  get tap(): DeviceTap | null {
+    return this.#tap;
+  }
+
+  set tap(tap: DeviceTap | null) {
+    this.#tap = tap;
+    this.drops.watcher = tap === null ? null : (reason, count) => tap.dropped(null, reason, count);
+    for (const peer of this.peers.values()) this.#watchDrops(peer);
+  }
+
+  #watchDrops(peer: Peer): void {
+    const tap = this.#tap;
+    peer.drops.watcher = tap === null ? null : (reason, count) => tap.dropped(peer, reason, count);
   }
 
   // ---- what happened: inner packets
@@ -110,6 +131,14 @@ export class Device {
    */
   packet(now: number, slab: Slab, offset: number, length: number): boolean {
     const peer = this.allowedIps.lookupDestination(slab.bytes, offset, length);
+    if (this.#tap === null) return this.#packet(now, peer, slab, offset, length);
+    this.#tap.outgoing(now, peer, slab, offset, length);
+    const taken = this.#packet(now, peer, slab, offset, length);
+    this.#tap?.judged();
+    return taken;
+  }
+
+  #packet(now: number, peer: Peer | null, slab: Slab, offset: number, length: number): boolean {
     if (peer === null) {
       const version = length > 0 ? slab.bytes[offset]! >> 4 : 0;
       this.drops.count(version === 4 || version === 6 ? 'no-peer-for-destination' : 'malformed-packet');
@@ -132,11 +161,16 @@ export class Device {
     connection.local = local;
     const evicted = this.pending.add(now, connection);
     if (evicted !== null) this.#closeStranger(evicted);
+    if (this.#tap !== null) this.#tap.opened(now, connection);
     return connection;
   }
 
   /** A dial succeeded. */
   dialled(now: number, connection: Connection, local: Endpoint): void {
+    if (this.#tap !== null) {
+      connection.local = local;
+      this.#tap.opened(now, connection);
+    }
     connection.peer?.links.dialled(now, connection, local);
     if (connection.peer !== null) this.touch(connection.peer);
   }
@@ -150,6 +184,9 @@ export class Device {
 
   /** The kernel took `count` bytes of the run that `connection.outbox.peek` found. */
   written(now: number, connection: Connection, count: number): void {
+    if (this.#tap !== null && count > 0) {
+      this.#tap.written(now, connection, connection.slab, connection.outbox.runOffset, count);
+    }
     connection.written(count, now);
     const peer = connection.peer;
     if (peer === null) return;
@@ -160,6 +197,7 @@ export class Device {
   /** A connection ended, for whatever reason but `Driver.close`. */
   closed(now: number, connection: Connection, reason: CloseReason): void {
     if (connection.state === 'closed') return;
+    if (this.#tap !== null) this.#tap.closed(connection, reason);
     const peer = connection.peer;
     if (peer === null) {
       connection.state = 'closed';
@@ -274,6 +312,7 @@ export class Device {
       new CookieJar(this.crypto, publicKey),
     );
     this.peers.set(keyText(publicKey), peer);
+    this.#watchDrops(peer);
     this.#timestamps.set(peer, new TimestampSource());
     return peer;
   }
@@ -289,7 +328,7 @@ export class Device {
   /** The UDP carrier of a peer, made or moved to `to`. */
   datagramTo(peer: Peer, to: Endpoint): DatagramCarrier | null {
     if (this.driver.datagrams === null) return null;
-    if (peer.datagram === null) peer.datagram = new DatagramCarrier(this.driver.datagrams, to);
+    if (peer.datagram === null) peer.datagram = new DatagramCarrier(peer, this.driver.datagrams, to);
     else peer.datagram.remote = to;
     return peer.datagram;
   }
@@ -382,13 +421,21 @@ export class Device {
   #closeStranger(connection: Connection): void {
     connection.state = 'closed';
     connection.outbox.close();
-    this.driver.close(connection, false);
+    this.#close(connection, false);
+  }
+
+  #close(connection: Connection, abort: boolean): void {
+    if (this.#tap !== null) this.#tap.closed(connection, null);
+    this.driver.close(connection, abort);
   }
 
   #ephemeral(peer: Peer): Uint8Array {
     const ephemeral = this.randomBytes(KEY_LENGTH);
-    if (this.#keyLog !== undefined && this.#identity !== null) {
-      this.#keyLog(keyLogLines(this.#identity.privateKey, peer.publicKey, ephemeral, peer.presharedKey));
+    const tapped = this.#tap !== null && this.#tap.wantsKeys;
+    if ((this.#keyLog !== undefined || tapped) && this.#identity !== null) {
+      const lines = keyLogLines(this.#identity.privateKey, peer.publicKey, ephemeral, peer.presharedKey);
+      this.#keyLog?.(lines);
+      if (tapped) this.#tap!.keys(peer, lines);
     }
     return ephemeral;
   }

@@ -59,10 +59,13 @@ export type DropReason = (typeof DROP_REASONS)[number];
 
 /** One counter per reason. */
 export class DropCounters {
+  /** told of each drop while somebody watches */
+  watcher: ((reason: DropReason, count: number) => void) | null = null;
   readonly #counts = new Float64Array(DROP_REASONS.length);
 
   count(reason: DropReason, by = 1): void {
     this.#counts[INDEX[reason]]! += by;
+    if (this.watcher !== null) this.watcher(reason, by);
   }
 
   get(reason: DropReason): number {

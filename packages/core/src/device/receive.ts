@@ -100,6 +100,23 @@ function receiveMessage(
   connection: Connection | null,
   from: Endpoint,
 ): Verdict {
+  const { tap } = device;
+  if (tap === null) return judgeMessage(device, now, slab, offset, length, connection, from);
+  tap.received(now, connection, from, slab, offset, length);
+  const verdict = judgeMessage(device, now, slab, offset, length, connection, from);
+  tap.judged();
+  return verdict;
+}
+
+function judgeMessage(
+  device: Device,
+  now: number,
+  slab: Slab,
+  offset: number,
+  length: number,
+  connection: Connection | null,
+  from: Endpoint,
+): Verdict {
   switch (classify(slab.bytes, offset, length)) {
     case MessageType.transport:
       return receiveData(device, now, slab, offset, length, connection, from);
@@ -139,6 +156,7 @@ function admits(
     const room = sink.reserve(COOKIE_REPLY_LENGTH);
     if (room >= 0) {
       sink.slab.bytes.set(reply, room);
+      if (device.tap !== null) device.tap.datagram(now, null, from, sink.slab, room, COOKIE_REPLY_LENGTH);
       sink.commit(room, COOKIE_REPLY_LENGTH, from);
     }
   }
@@ -275,6 +293,7 @@ function receiveData(
   if (device.allowedIps.lookupSource(inner.slab.bytes, room, packet) !== peer) {
     return drop(peer, 'wrong-source', Verdict.authentic);
   }
+  if (device.tap !== null) device.tap.incoming(now, peer, inner.slab, room, packet);
   inner.commit(room, packet, peer);
   return Verdict.authentic;
 }
@@ -296,6 +315,7 @@ function authenticated(
   newest: boolean,
 ): Carrier | null {
   device.touch(peer);
+  if (device.tap !== null) device.tap.identified(peer);
   peer.timers.anyReceived();
   peer.timers.anyTraversal(now);
   if (connection === null) {
@@ -305,6 +325,7 @@ function authenticated(
   if (connection.peer === null) {
     device.pending.remove(connection);
     connection.peer = peer;
+    if (device.tap !== null) device.tap.promoted(connection, peer);
     peer.links.adopt(now, connection);
   }
   peer.links.authenticated(now, connection, newest);

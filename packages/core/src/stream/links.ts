@@ -51,6 +51,8 @@ export interface LinksHost {
   shutdown(connection: Connection): void;
   /** Has the driver end it. */
   close(connection: Connection, abort: boolean): void;
+  /** Outgoing messages take this connection from now on. */
+  activated(now: number, connection: Connection): void;
   /** uniform in [0, 1) */
   random(): number;
 }
@@ -349,6 +351,7 @@ export class Links {
 
   #activate(now: number, connection: Connection): void {
     if (this.#active !== connection && this.#active !== null && this.#active.state !== 'closed') this.carrierChanges++;
+    if (this.#active !== connection) this.host.activated(now, connection);
     this.#active = connection;
     this.#suspect = false;
     if (this.#orphan === null) return;

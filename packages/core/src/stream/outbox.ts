@@ -99,6 +99,11 @@ export class Outbox {
     return this.#blocked;
   }
 
+  /** Bytes still to be written of the record that a short write cut; 0 when there is none. */
+  get unfinished(): number {
+    return this.#partial < 0 ? 0 : this.#lengths[this.#partial & this.#mask]! - this.#partialWritten;
+  }
+
   /** When the oldest waiting record was committed; Infinity when none waits. */
   get oldest(): number {
     for (let i = this.#first; i < this.#next; i++) {

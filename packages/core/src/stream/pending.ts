@@ -53,6 +53,11 @@ export class PendingList {
     return this.#connections.size;
   }
 
+  /** All of them, oldest first. */
+  get all(): Iterable<Connection> {
+    return this.#connections;
+  }
+
   /** When the deadlines want to be looked at, ms. */
   get nextSweep(): number {
     return this.#sweepAt;
