@@ -1,5 +1,7 @@
 import { randomFillSync } from 'node:crypto';
 import type { Endpoint } from '../address/endpoint.js';
+import { Captures, wallOffset } from '../capture/live/captures.js';
+import type { TapOptions } from '../capture/live/encoder.js';
 import { configure } from '../device/configure.js';
 import { Device } from '../device/device.js';
 import type { Driver } from '../device/driver.js';
@@ -91,6 +93,7 @@ export class Engine implements Driver {
   readonly #tcp: TcpSockets;
   readonly #listeners: Listeners;
   readonly #paths: PathWatch;
+  readonly #captures: Captures;
   readonly #watch: InterfaceWatch;
   readonly #random = new Uint8Array(RANDOM_POOL);
   #randomUsed = RANDOM_POOL;
@@ -105,6 +108,7 @@ export class Engine implements Driver {
     this.#wake = wake;
     this.inner = new TunOutput(tun);
     this.device = new Device(this, crypto, { mtu, ...(keyLog === undefined ? {} : { keyLog }) });
+    this.#captures = new Captures(this.device);
     this.#input = new TunInput(tun, (slab, offset, length) => this.#refuse(slab, offset, length), this.datagrams);
     this.#tcp = new TcpSockets(this.#epoll, this.device, FIRST_CONNECTION);
     this.#listeners = new Listeners(this.#epoll, {
@@ -154,6 +158,26 @@ export class Engine implements Driver {
     count('datagram-unsent', this.datagrams.sendFailures);
     const state = this.#lookAtInterface();
     return { ...snapshot, drops, ...(state === null ? {} : { interface: state }) };
+  }
+
+  /**
+   * Writes what happens from now on into a ring (capture/live), until `uncapture`.
+   * @param tell is called on this thread when there is something to read again
+   * @throws WirestreamError capture-busy
+   */
+  capture(id: number, memory: SharedArrayBuffer, options: TapOptions, tell: () => void): void {
+    const around = {
+      wallOffset: wallOffset(Date.now, () => performance.now()),
+      listenPort: () => this.device.listenPort,
+      localOf: (remote: Endpoint) => this.datagrams.localOf(remote, this.device.fwmark),
+    };
+    this.#captures.start(performance.now(), id, memory, options, around, tell);
+    this.#captures.publish(performance.now(), Date.now());
+  }
+
+  uncapture(id: number): void {
+    this.#captures.publish(performance.now(), Date.now());
+    this.#captures.stop(id);
   }
 
   /**
@@ -324,6 +348,7 @@ export class Engine implements Driver {
     if (this.inner.gone) this.tunGone = true;
     this.#tcp.writeAll(now);
     this.datagrams.flush();
+    if (!this.#captures.isEmpty) this.#captures.publish(performance.now(), Date.now());
     if (!this.#tunWatched && this.#tcp.waitsUntil(now) === 0) this.#watchTun(true);
   }
 }

@@ -63,6 +63,14 @@ function obey(on: Engine, command: EngineCommand): void {
     case 'snapshot':
       say({ type: 'reply', id: command.id, snapshot: on.snapshot() });
       break;
+    case 'capture':
+      on.capture(command.id, command.memory, command.options, () => say({ type: 'captured', capture: command.id }));
+      say({ type: 'reply', id: command.id });
+      break;
+    case 'uncapture':
+      on.uncapture(command.capture);
+      say({ type: 'reply', id: command.id });
+      break;
     case 'stop':
       stopping = true;
       break;

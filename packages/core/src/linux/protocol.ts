@@ -1,6 +1,7 @@
 import { isWirestreamError, WirestreamError } from '../device/errors.js';
 import type { DeviceSettings } from '../device/settings.js';
 import type { DeviceSnapshot } from '../device/snapshot.js';
+import type { TapOptions } from '../capture/live/encoder.js';
 import type { TunOffload } from './tun.js';
 
 /** What the main thread and the engine thread say to each other. All of it is plain data. */
@@ -39,12 +40,17 @@ export interface EngineWorkerData {
 export type EngineCommand =
   | { readonly id: number; readonly do: 'configure'; readonly settings: DeviceSettings }
   | { readonly id: number; readonly do: 'snapshot' }
+  /** begin to write what happens into this ring; ended by its number */
+  | { readonly id: number; readonly do: 'capture'; readonly memory: SharedArrayBuffer; readonly options: TapOptions }
+  | { readonly id: number; readonly do: 'uncapture'; readonly capture: number }
   | { readonly id: number; readonly do: 'stop' };
 
 export type EngineMessage =
   | { readonly type: 'ready'; readonly info: EngineInfo }
   /** lines of a Wireshark key log */
   | { readonly type: 'keys'; readonly lines: string }
+  /** there is something in the ring of that capture again */
+  | { readonly type: 'captured'; readonly capture: number }
   | { readonly type: 'reply'; readonly id: number; readonly snapshot?: DeviceSnapshot; readonly error?: PlainError }
   /** the last word: everything is closed. Null after `stop`. */
   | { readonly type: 'ended'; readonly error: PlainError | null };

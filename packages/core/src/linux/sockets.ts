@@ -16,7 +16,7 @@ import { errno, libc } from './libc.js';
 import { nativeSlab } from './nativeslab.js';
 import { AF_INET, AF_INET6, familyOf, readSockaddr, SOCKADDR_IN6, writeSockaddr } from './sockaddr.js';
 import { noDelay, notSentLowat, orClose, packetInfo, reuseAddress, setMark, userTimeout, v6Only } from './sockopts.js';
-import { checked } from './syscalls.js';
+import { checked, close } from './syscalls.js';
 
 /**
  * Sockets of the engine: TCP listeners and connections, UDP sockets. All are non-blocking and close-on-exec. Everything
@@ -159,6 +159,19 @@ export function localEndpoint(fd: number): Endpoint | null {
   scratch.view.setUint32(LENGTH, SOCKADDR_IN6, true);
   const result = libc.getsockname(fd, scratch.at(ADDRESS, SOCKADDR_IN6), scratch.at(LENGTH, 4));
   return result < 0 ? null : readSockaddr(scratch, ADDRESS);
+}
+
+/** The address of ours that the routing table chooses towards an endpoint; null when there is no way there. */
+export function sourceTowards(remote: Endpoint, mark: number): string | null {
+  const fd = newSocket(familyOf(remote), SOCK_DGRAM);
+  if (fd < 0) return null;
+  if (mark !== 0) setMark(fd, mark);
+  // Connecting a UDP socket sends nothing.
+  const length = writeScratch(remote);
+  const result = checked(libc.connect(fd, scratch.at(ADDRESS, length), length));
+  const local = result < 0 ? null : localEndpoint(fd);
+  close(fd);
+  return local?.address ?? null;
 }
 
 /** Sends FIN once the socket's buffer is empty; reading goes on. */

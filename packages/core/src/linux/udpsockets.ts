@@ -1,4 +1,5 @@
 import type { Endpoint } from '../address/endpoint.js';
+import { formatIp } from '../address/ip.js';
 import type { DatagramSink } from '../device/driver.js';
 import type { Device } from '../device/device.js';
 import { EAGAIN, EINTR, EINVAL, ENETUNREACH } from './errno.js';
@@ -7,6 +8,7 @@ import { MessageVector } from './messagevector.js';
 import { nativeSlab } from './nativeslab.js';
 import { interfaceTowards } from './routequery.js';
 import { setBuffers } from './sockopts.js';
+import { sourceTowards } from './sockets.js';
 import { UdpRoutes, type UdpRoute } from './udproutes.js';
 import type { Slab } from '../slab/slab.js';
 
@@ -120,6 +122,12 @@ export class UdpSockets implements DatagramSink {
     const route = this.#routes.to(to);
     const { local } = route;
     if (local !== null) route.bind(interfaceTowards(to, local.address, mark) === local.interface);
+  }
+
+  /** The address of ours that datagrams for that endpoint leave from; null when there is no way there. */
+  localOf(to: Endpoint, mark: number): string | null {
+    const { local } = this.#routes.to(to);
+    return local !== null ? formatIp(local.address) : sourceTowards(to, mark);
   }
 
   /** Sends what waits. */
