@@ -10,10 +10,11 @@ import { readUapi } from '../control/uapi.js';
 import { interfaceName } from '../control/zones.js';
 import { publicKeyOf } from '../keys.js';
 import type { ShownDevice } from './device.js';
+import { isKernelDevice, kernelDevices, readKernelDevice } from './kernel.js';
 
-/** The names of all tunnels that somebody serves, ours and other implementations', sorted. */
+/** The names of all tunnels that somebody serves, ours and other implementations', the kernel's included, sorted. */
 export async function listDevices(paths: RunPaths): Promise<string[]> {
-  const names = new Set<string>();
+  const names = new Set(kernelDevices());
   for (const dir of [paths.uapiDir, paths.runDir]) {
     for (const file of filesOf(dir)) {
       const name = file.endsWith('.sock') ? file.slice(0, -'.sock'.length) : '';
@@ -34,12 +35,12 @@ function filesOf(dir: string): string[] {
 }
 
 /**
- * Asks our daemon, if it is one of ours, else whoever serves the configuration protocol under that name.
- * @throws WirestreamError no-such-device, device-unreadable
+ * Asks our daemon, if it is one of ours, else whoever serves the configuration protocol under that name, else the kernel.
+ * @throws WirestreamError no-such-device, device-unreadable, no-wg
  */
 export async function readDevice(name: string, paths: RunPaths): Promise<ShownDevice> {
   try {
-    const device = (await fromControl(name, paths)) ?? (await readUapi(uapiSocket(paths, name)));
+    const device = (await fromControl(name, paths)) ?? (await fromOthers(name, paths));
     const { privateKey, publicKey } = device;
     return {
       name,
@@ -64,6 +65,15 @@ async function fromControl(name: string, paths: RunPaths): Promise<DeviceSnapsho
     return await client.snapshot();
   } finally {
     client.close();
+  }
+}
+
+async function fromOthers(name: string, paths: RunPaths): Promise<DeviceSnapshot> {
+  try {
+    return await readUapi(uapiSocket(paths, name));
+  } catch (error) {
+    if (!isKernelDevice(name)) throw error;
+    return readKernelDevice(name);
   }
 }
 
