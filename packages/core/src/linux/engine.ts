@@ -205,6 +205,8 @@ export class Engine implements Driver {
     this.#paths.close();
     this.#watch.close();
     close(this.#tun.fd);
+    this.#input.close();
+    this.inner.close();
     this.#epoll.close();
     this.slabs.clear();
   }

@@ -1,7 +1,7 @@
 import type { Device } from '../device/device.js';
-import { nativeSlab } from './nativeslab.js';
 import { Nesting, NO_HOPS } from './nesting.js';
 import { Segmenter, SPILL } from './offload/segment.js';
+import { giveSummableSlab, summableSlab } from './offload/vectorsum.js';
 import { VIRTIO_HEADER } from './offload/virtio.js';
 import { read } from './syscalls.js';
 import type { Tun } from './tun.js';
@@ -22,7 +22,7 @@ export class TunInput {
   malformed = 0;
   /** packets that went round through tunnels in tunnels, and were dropped */
   looped = 0;
-  readonly #slab = nativeSlab(START + VIRTIO_HEADER + PACKET_MAX + SPILL);
+  readonly #slab = summableSlab(START + VIRTIO_HEADER + PACKET_MAX + SPILL);
   readonly #segmenter = new Segmenter();
   readonly #nesting = new Nesting();
 
@@ -56,6 +56,11 @@ export class TunInput {
     }
     while (segmenter.next()) this.#hand(now, taker, segmenter.offset, segmenter.length);
     return n;
+  }
+
+  /** Gives its memory back; nothing may be read afterwards. */
+  close(): void {
+    giveSummableSlab(this.#slab);
   }
 
   #hand(now: number, taker: PacketTaker, offset: number, length: number): void {

@@ -2,8 +2,8 @@ import type { PacketSink } from '../device/driver.js';
 import type { Slab } from '../slab/slab.js';
 import { EINVAL } from './errno.js';
 import { Iovecs } from './iovecs.js';
-import { nativeSlab } from './nativeslab.js';
 import { Coalescer, PIECES_MAX, type PacketWriter } from './offload/coalesce.js';
+import { giveSummableSlab, summableSlab } from './offload/vectorsum.js';
 import { VIRTIO_HEADER, writePlainHeader } from './offload/virtio.js';
 import { write, writev } from './syscalls.js';
 import { tunGone, type Tun } from './tun.js';
@@ -20,7 +20,7 @@ const ALIGNMENT = 16;
  * written as soon as it is committed, because waiting would save nothing.
  */
 export class TunOutput implements PacketSink, PacketWriter {
-  readonly slab = nativeSlab(SLAB_SIZE);
+  readonly slab = summableSlab(SLAB_SIZE);
   /** packets delivered, and system calls that it took */
   packets = 0;
   writes = 0;
@@ -65,6 +65,11 @@ export class TunOutput implements PacketSink, PacketWriter {
   flush(): void {
     this.#coalescer.flush();
     this.#end = 0;
+  }
+
+  /** Gives its memory back; nothing may be committed afterwards. */
+  close(): void {
+    giveSummableSlab(this.slab);
   }
 
   /** PacketWriter */

@@ -16,6 +16,11 @@ export class Slab {
   readonly view: DataView;
   /** bytes */
   readonly size: number;
+  /**
+   * Where the memory allows for it: the sum of the 16-bit little-endian words of [at, end), by vector instructions. The length is a
+   * multiple of 32 bytes between 32 and 64 KiB, and the range inside the slab (linux/offload/vectorsum.ts).
+   */
+  vectorSum: ((at: number, end: number) => number) | null = null;
   readonly #address: number;
 
   /**

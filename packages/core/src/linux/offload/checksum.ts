@@ -1,4 +1,5 @@
 import type { Slab } from '../../slab/slab.js';
+import { VECTOR } from './vectorsum.js';
 
 /**
  * The Internet checksum (RFC 1071) over ranges of slabs.
@@ -9,8 +10,17 @@ import type { Slab } from '../../slab/slab.js';
  * plain numbers that are folded to 16 bits once at the end; at most 2^16 words keep them far from losing precision.
  */
 
+/** Shorter ranges (headers) are summed sooner than WebAssembly is called, bytes. */
+const WORTH_A_CALL = 128;
+
 /** Sum of the 16-bit words of a range, not folded; a last odd byte counts as if a zero byte followed. */
 export function sumRange(slab: Slab, offset: number, length: number): number {
+  if (slab.vectorSum === null || length < WORTH_A_CALL) return sumWords(slab, offset, length);
+  const most = length & -VECTOR;
+  return slab.vectorSum(offset, offset + most) + sumWords(slab, offset + most, length - most);
+}
+
+function sumWords(slab: Slab, offset: number, length: number): number {
   const { view } = slab;
   // Two accumulators of at most 2^30 each (64 KiB are 2^14 words of 32 bits), so that both stay small integers.
   let low = 0;
