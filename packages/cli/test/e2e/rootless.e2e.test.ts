@@ -1,0 +1,262 @@
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import http from 'node:http';
+import net from 'node:net';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { run } from './support/command.js';
+import { contentHash, contentStream, tcpOrigin, webOrigin } from './support/origin.js';
+import { hasProgram, LONG } from './support/requirements.js';
+import { freePort, rootlessPair, type RootlessPair } from './support/rootless.js';
+import { Scope } from './support/scope.js';
+import { pause, until } from './support/until.js';
+
+/** As much as the long run asks for, and what every run does. */
+const BYTES = LONG ? 2 ** 30 : 16 * 2 ** 20;
+const PARALLEL = LONG ? 1_000 : 40;
+const IN_A_ROW = LONG ? 10_000 : 200;
+const IDLE = 600_000;
+const DEADLINE = LONG ? 280_000 : 60_000;
+/** What an end may have grown to, whatever went through it: far below what the long run moves. */
+const MEMORY_MAX = 600 * 2 ** 20;
+
+const missing = ['curl', 'nc', ...(process.getuid?.() === 0 ? ['setpriv'] : [])].filter((name) => !hasProgram(name));
+const suite = missing.length === 0 && process.platform === 'linux' ? describe : describe.skip;
+const title = missing.length === 0 ? '' : ` (SKIPPED: needs ${missing.join(', ')})`;
+
+function report(what: string, begun: number, bytes = 0): void {
+  if (!LONG) return;
+  const seconds = (performance.now() - begun) / 1000;
+  const rate = bytes > 0 ? `, ${((bytes * 8) / seconds / 1e6).toFixed(0)} Mbit/s` : '';
+  process.stderr.write(`      ${what}: ${seconds.toFixed(1)} s${rate}\n`);
+}
+
+suite.each(['tcp', 'udp'] as const)(`two ends of an ordinary user over %s${title}`, (transport) => {
+  const scope = new Scope();
+  const ports = {} as Record<
+    'web' | 'echo' | 'late' | 'forward' | 'back' | 'echoes' | 'lates' | 'socks' | 'socksBack',
+    number
+  >;
+  let pair: RootlessPair;
+  /** connections that the native server has, the newest last */
+  const served: net.Socket[] = [];
+
+  beforeAll(async () => {
+    ports.web = await webOrigin(scope);
+    ports.echo = await tcpOrigin(scope, (socket) => {
+      served.push(socket);
+      socket.pipe(socket);
+    });
+    // Says nothing before it has heard everything.
+    ports.late = await tcpOrigin(scope, (socket) => {
+      const hash = createHash('sha256');
+      socket.on('data', (chunk) => hash.update(chunk)).on('end', () => socket.end(hash.digest('hex')));
+    });
+    for (const name of ['forward', 'back', 'echoes', 'lates', 'socks', 'socksBack'] as const)
+      ports[name] = await freePort();
+    pair = await rootlessPair(scope, {
+      transport,
+      a: [
+        ...['--forward', `${ports.forward}=10.0.0.2:80`, '--forward', `${ports.echoes}=10.0.0.2:${ports.echo}`],
+        ...[
+          '--forward',
+          `${ports.lates}=[fd00::2]:7`,
+          '--socks5',
+          `${ports.socks}`,
+          '--allow',
+          `127.0.0.1:${ports.web}`,
+        ],
+      ],
+      b: [
+        ...['--remote-forward', `80=127.0.0.1:${ports.web}`, '--remote-forward', `7=127.0.0.1:${ports.late}`],
+        ...['--allow', `127.0.0.1:${ports.echo}`, '--forward', `${ports.back}=10.0.0.1:${ports.web}`],
+        ...['--socks5', `${ports.socksBack}`],
+      ],
+    });
+  }, 60_000);
+
+  afterAll(async () => {
+    await scope.close();
+  }, 60_000);
+
+  const ways = [
+    ['forward', (bytes: number) => [`http://127.0.0.1:${ports.forward}/${bytes}`]],
+    ['forward, the other way', (bytes: number) => [`http://127.0.0.1:${ports.back}/${bytes}`]],
+    ['SOCKS5', (bytes: number) => ['--socks5', `127.0.0.1:${ports.socks}`, `http://10.0.0.2/${bytes}`]],
+    [
+      'SOCKS5, the other way',
+      (bytes: number) => ['--socks5', `127.0.0.1:${ports.socksBack}`, `http://10.0.0.1:${ports.web}/${bytes}`],
+    ],
+  ] as const;
+
+  test('say that they run in user space', () => {
+    expect(pair.a.child.stderr).toMatch(
+      /^rootless: the tunnel runs in user space, without an interface \(.*CAP_NET_ADMIN/m,
+    );
+  });
+
+  test.each(ways)(
+    'curl downloads through %s',
+    async (way, args) => {
+      const begun = performance.now();
+      const command = 'curl -sS --fail --noproxy "" "$@" | sha256sum';
+      const { stdout, stderr } = await run(['sh', '-c', command, 'sh', ...args(BYTES)], { deadline: DEADLINE });
+      report(`${transport}, download through ${way}`, begun, BYTES);
+      expect([stdout.slice(0, 64), stderr]).toEqual([contentHash(BYTES), '']);
+    },
+    DEADLINE + 20_000,
+  );
+
+  test.each(ways)(
+    'curl uploads through %s',
+    async (way, args) => {
+      const begun = performance.now();
+      const curl = spawn('curl', ['-sS', '--fail', '-T', '-', '-H', 'Expect:', ...args(0)], {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      });
+      contentStream(BYTES).pipe(curl.stdin);
+      let answer = '';
+      curl.stdout.on('data', (text) => (answer += text));
+      await once(curl, 'close');
+      report(`${transport}, upload through ${way}`, begun, BYTES);
+      expect(answer).toBe(contentHash(BYTES));
+    },
+    DEADLINE + 20_000,
+  );
+
+  test(
+    'many downloads at once',
+    async () => {
+      const begun = performance.now();
+      const bytes = 1_000_000;
+      const wanted = contentHash(bytes);
+      const agent = new http.Agent({ maxSockets: Infinity });
+      const get = async () => {
+        const request = http.get({ port: ports.forward, path: `/${bytes}`, agent });
+        const [response] = (await once(request, 'response')) as [http.IncomingMessage];
+        const hash = createHash('sha256');
+        for await (const chunk of response) hash.update(chunk as Buffer);
+        return hash.digest('hex');
+      };
+      const hashes = await Promise.all(Array.from({ length: PARALLEL }, get));
+      report(`${transport}, ${PARALLEL} downloads of 1 MB at once`, begun, PARALLEL * bytes);
+      expect(hashes.filter((hash) => hash !== wanted)).toEqual([]);
+      agent.destroy();
+    },
+    DEADLINE + 20_000,
+  );
+
+  test(
+    'many short connections in a row',
+    async () => {
+      const begun = performance.now();
+      for (let n = 0; n < IN_A_ROW; n++) {
+        const socket = net.connect({ port: ports.echoes, host: '127.0.0.1', allowHalfOpen: true });
+        socket.end(`connection ${n}`);
+        let heard = '';
+        for await (const chunk of socket) heard += String(chunk);
+        if (heard !== `connection ${n}`) throw new Error(`connection ${n} heard ${heard}`);
+      }
+      report(`${transport}, ${IN_A_ROW} connections in a row`, begun);
+      const shown = async () => (await flows(pair)).a.filter(({ destination }) => destination.port === ports.echo);
+      await until('the flows to be gone', async () => (await shown()).length === 0);
+    },
+    DEADLINE + 20_000,
+  );
+
+  test('nc -N: what comes back after the end of what was sent arrives whole', async () => {
+    const bytes = 3_000_001;
+    const nc = spawn('nc', ['-N', '127.0.0.1', `${ports.lates}`], { stdio: ['pipe', 'pipe', 'inherit'] });
+    contentStream(bytes).pipe(nc.stdin);
+    let answer = '';
+    nc.stdout.on('data', (text) => (answer += text));
+    await once(nc, 'close');
+    expect(answer).toBe(contentHash(bytes));
+  }, 60_000);
+
+  test('a reset by the server is a reset at the client', async () => {
+    const socket = net.connect(ports.echoes, '127.0.0.1');
+    socket.write('something');
+    await once(socket, 'data');
+    const failed = once(socket, 'end');
+    served.at(-1)!.resetAndDestroy();
+    await expect(failed).rejects.toMatchObject({ code: 'ECONNRESET' });
+  }, 60_000);
+
+  test('a reset by the client is a reset at the server, in the middle of a transfer', async () => {
+    const socket = net.connect(ports.echoes, '127.0.0.1');
+    contentStream(50_000_000).pipe(socket);
+    await once(socket, 'data');
+    const reason = once(served.at(-1)!, 'error');
+    socket.resetAndDestroy();
+    expect(await reason).toMatchObject([{ code: 'ECONNRESET' }]);
+  }, 60_000);
+
+  test('a port that may not be reached refuses, and curl says so', async () => {
+    const proxy = ['--socks5', `127.0.0.1:${ports.socksBack}`];
+    const { code, stderr } = await run(['curl', '-sS', ...proxy, 'http://10.0.0.1:9/'], { deadline: 30_000 });
+    // RFC 1928 §6: 5 is "connection refused".
+    expect([code, stderr]).toEqual([97, expect.stringMatching(/\(5\)/)]);
+  }, 60_000);
+
+  test('show flows names what goes on', async () => {
+    const socket = net.connect(ports.echoes, '127.0.0.1');
+    socket.write('0123456789');
+    await once(socket, 'data');
+    const toEcho = (list: Flow[]) =>
+      list.find(({ destination, state }) => destination.port === ports.echo && state === 'established');
+    const found = await until('the flow', async () => {
+      const both = await flows(pair);
+      const [a, b] = [toEcho(both.a), toEcho(both.b)];
+      return a !== undefined && b !== undefined ? { a, b } : null;
+    });
+    const common = {
+      protocol: 'tcp',
+      state: 'established',
+      sentBytes: 10,
+      receivedBytes: 10,
+      ageMs: expect.any(Number),
+    };
+    const destination = { address: '10.0.0.2', port: ports.echo };
+    expect(found.a).toMatchObject({ ...common, direction: 'out', destination });
+    expect(found.b).toMatchObject({ ...common, direction: 'in', destination });
+    const line = (await pair.a.output('show', 'flows')).split('\n').find((text) => text.includes(`:${ports.echo}`))!;
+    expect(line.split('\t').slice(0, 3)).toEqual([pair.a.name, 'tcp', 'out']);
+    socket.destroy();
+  }, 60_000);
+
+  const longTest = LONG && transport === 'tcp' ? test : test.skip;
+  longTest(
+    'an idle flow survives ten minutes',
+    async () => {
+      const socket = net.connect(ports.echoes, '127.0.0.1');
+      socket.write('before');
+      await once(socket, 'data');
+      await pause(IDLE);
+      socket.write('after');
+      expect(String((await once(socket, 'data'))[0])).toBe('after');
+      socket.destroy();
+    },
+    IDLE + 60_000,
+  );
+
+  test('they have stayed small', () => {
+    const peaks = [pair.a.peakMemory, pair.b.peakMemory];
+    if (LONG)
+      process.stderr.write(
+        `      ${transport}, peak memory: ${peaks.map((n) => (n / 2 ** 20).toFixed(0)).join(' and ')} MiB\n`,
+      );
+    for (const peak of peaks) expect(peak).toBeLessThan(MEMORY_MAX);
+  });
+});
+
+interface Flow {
+  readonly destination: { readonly address: string; readonly port: number };
+  readonly state: string;
+}
+
+async function flows({ a, b }: RootlessPair): Promise<{ a: Flow[]; b: Flow[] }> {
+  const read = async (end: RootlessPair['a']) =>
+    (JSON.parse(await end.output('show', end.name, 'flows', '--json')) as Record<string, Flow[]>)[end.name]!;
+  return { a: await read(a), b: await read(b) };
+}
