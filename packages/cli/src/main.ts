@@ -1,4 +1,6 @@
-import { flush, run } from '@oclif/core';
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { Config, flush, run, type Command } from '@oclif/core';
 import { report } from './report.js';
 
 /**
@@ -10,7 +12,10 @@ export async function main(argv: string[], url: string): Promise<void> {
   swallowEpipe(process.stdout);
   swallowEpipe(process.stderr);
   try {
-    await run(argv[0] === 'help' ? [...argv.slice(1), '--help'] : argv, url);
+    const [name, ...rest] = argv;
+    const command = name === undefined || argv.some(isHelp) ? null : await commandNamed(name);
+    if (command !== null) await command.run(rest, await configWithoutCommands());
+    else await run(name === 'help' ? [...rest, '--help'] : argv, url);
     await flush();
   } catch (error) {
     process.exitCode = report(error);
@@ -24,4 +29,26 @@ function swallowEpipe(stream: NodeJS.WriteStream): void {
     if (error.code !== 'EPIPE') throw error;
     process.exit();
   });
+}
+
+const isHelp = (word: string) => word === '--help' || word === '-h';
+
+/**
+ * The command in the file of that name; null when there is none. oclif would load all commands to find one, which takes longer than most
+ * of them run; it does so where it has to know them: for help, and for names that are none.
+ */
+async function commandNamed(name: string): Promise<Command.Class | null> {
+  if (!/^[a-z]+$/.test(name)) return null;
+  const file = new URL(`./commands/${name}.js`, import.meta.url);
+  if (!existsSync(file)) return null;
+  const { default: command } = (await import(file.href)) as { default: Command.Class };
+  command.id = name;
+  return command;
+}
+
+async function configWithoutCommands(): Promise<Config> {
+  const root = fileURLToPath(new URL('..', import.meta.url));
+  const pjson = JSON.parse(readFileSync(`${root}/package.json`, 'utf8')) as Config['pjson'];
+  const { commands: _, ...oclif } = pjson.oclif;
+  return Config.load({ root, pjson: { ...pjson, oclif } });
 }

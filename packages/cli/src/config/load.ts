@@ -54,7 +54,7 @@ export function loadConfig(path: string, requirePrivateKey = true): ParsedConfig
       );
     }
     mode = stat.mode;
-    text = readFileSync(path, 'utf8');
+    text = readFileSync(openable(path), 'utf8');
   } catch (error) {
     throw unreadable(path, error);
   }
@@ -80,4 +80,9 @@ function unreadable(path: string, error: unknown): unknown {
     EISDIR: 'is a directory',
   };
   return new WirestreamError('config-unreadable', `${path}: ${reasons[code] ?? code}`, hints[code]);
+}
+
+/** Standard input by its descriptor: by its name it could not be opened when it is a socket. */
+export function openable(path: string): string | 0 {
+  return /^\/(?:dev\/stdin|dev\/fd\/0|proc\/self\/fd\/0)$/.test(path) ? 0 : path;
 }

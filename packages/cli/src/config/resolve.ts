@@ -42,12 +42,17 @@ export async function resolveEndpoints(
   return Promise.all(
     peers.map(async ({ endpoint }, i) => {
       if (endpoint === undefined) return null;
-      return resolve(endpoint, `${file}:${parsed.peerLines[i]!.endpoint}`, resolver);
+      return resolveEndpoint(endpoint, `${file}:${parsed.peerLines[i]!.endpoint}`, resolver);
     }),
   );
 }
 
-async function resolve(name: EndpointName, place: string, resolver: Resolver): Promise<Endpoint> {
+/**
+ * One endpoint, looked up.
+ * @param place where it was given, for messages
+ * @throws WirestreamError endpoint-unresolved
+ */
+export async function resolveEndpoint(name: EndpointName, place: string, resolver: Resolver): Promise<Endpoint> {
   const literal = ofLiteral(name, place);
   if (literal !== null) return literal;
   // wg(8) waits 1 s, and a fifth longer each time, up to 20 s.

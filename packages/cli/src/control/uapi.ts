@@ -1,8 +1,9 @@
 import type { Socket } from 'node:net';
-import { GET_REQUEST } from '@wirestream/core/uapi/request';
+import { GET_REQUEST, formatSet } from '@wirestream/core/uapi/request';
 import { REPLY_MAX, isWholeReply, parseReply } from '@wirestream/core/uapi/reply';
 import { UapiSession, type UapiBackend } from '@wirestream/core/uapi/session';
 import { ERRNO, UapiError } from '@wirestream/core/uapi/uapi';
+import type { DeviceSettings } from '@wirestream/core/device/settings';
 import type { DeviceSnapshot } from '@wirestream/core/device/snapshot';
 import { interfaceIndex } from './zones.js';
 import { open } from './socket.js';
@@ -28,17 +29,30 @@ export async function write(socket: Socket, text: string): Promise<void> {
  * @throws UapiError, or the system's error
  */
 export async function readUapi(path: string): Promise<DeviceSnapshot> {
+  return parseReply(await request(path, GET_REQUEST), interfaceIndex);
+}
+
+/**
+ * Changes the device behind a configuration socket.
+ * @throws UapiError with the number that was answered, or the system's error
+ */
+export async function changeUapi(path: string, settings: DeviceSettings): Promise<void> {
+  parseReply(await request(path, formatSet(settings)));
+}
+
+/** Sends one request; resolves with the whole reply. */
+async function request(path: string, text: string): Promise<string> {
   const socket = await open(path);
   try {
-    await write(socket, GET_REQUEST);
+    await write(socket, text);
     socket.setEncoding('latin1');
-    let text = '';
+    let reply = '';
     for await (const chunk of socket) {
-      text += chunk as string;
-      if (text.length > REPLY_MAX) throw new UapiError(ERRNO.protocol, 'reply without end');
-      if (isWholeReply(text)) break;
+      reply += chunk as string;
+      if (reply.length > REPLY_MAX) throw new UapiError(ERRNO.protocol, 'reply without end');
+      if (isWholeReply(reply)) break;
     }
-    return parseReply(text, interfaceIndex);
+    return reply;
   } finally {
     socket.destroy();
   }

@@ -1,0 +1,44 @@
+import { WirestreamError } from '@wirestream/core/device/errors';
+import type { DeviceSettings } from '@wirestream/core/device/settings';
+import { ERRNO, UapiError } from '@wirestream/core/uapi/uapi';
+import { uapiSocket, type RunPaths } from './paths.js';
+import { socketTrouble } from './trouble.js';
+import { changeUapi } from './uapi.js';
+
+/** What the numbers mean that a device refuses a change with (errno(3)), and what to do. */
+const REASONS: Readonly<Record<number, readonly [reason: string, hint?: string]>> = {
+  [ERRNO.portInUse]: ['Address already in use', 'choose another listen-port, or end what has it: ss -lntup'],
+  [ERRNO.invalid]: ['Invalid argument'],
+  [ERRNO.io]: ['Input/output error', 'the log of the daemon may say more'],
+  [ERRNO.protocol]: ['Protocol error'],
+};
+
+/**
+ * Changes the running device `name`, ours or another implementation's.
+ * @throws WirestreamError no-such-device, device-unreadable, device-refused
+ */
+export async function modifyDevice(name: string, paths: RunPaths, settings: DeviceSettings): Promise<void> {
+  try {
+    await changeUapi(uapiSocket(paths, name), settings);
+  } catch (error) {
+    throw explain(error, name, settings);
+  }
+}
+
+function explain(error: unknown, name: string, settings: DeviceSettings): unknown {
+  const what = `Unable to modify interface ${name}`;
+  if (error instanceof UapiError) {
+    const [reason, hint] = REASONS[error.errno] ?? [`Unknown error (errno ${error.errno})`];
+    const foreign = error.errno === ERRNO.invalid && namesTransport(settings);
+    return new WirestreamError(
+      'device-refused',
+      `${what}: ${reason}`,
+      foreign ? 'only tunnels of wirestream know a transport; is this one?' : hint,
+    );
+  }
+  return socketTrouble(error, what);
+}
+
+function namesTransport({ transport, peers }: DeviceSettings): boolean {
+  return transport !== undefined || peers.some((peer) => peer.transport !== undefined);
+}
