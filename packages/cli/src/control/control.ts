@@ -4,14 +4,18 @@
  * Theory of operation. JSON Lines: a client sends one request per line, the daemon answers each with one line, in turn.
  * `snapshot` gives the whole device, TCP connections included; `info` what this daemon is; `stop` takes the tunnel down and
  * answers when that is done, whereupon the daemon exits and the connection ends: when it has, nothing is left of it. `flows` and
- * `ping` are for tunnels with a user-space stack.
+ * `ping` are for tunnels with a user-space stack. After the answer to `capture` come the bytes of capture/live/events.ts; anything that the
+ * client says ends them, and what had happened by then is still sent.
  * Byte arrays travel as {"$bytes": HEX}. Only the user who runs the daemon can open the socket.
  */
 import type { Socket } from 'node:net';
+import type { CaptureFeed } from '@wirestream/core/capture/live/captures';
+import type { TapOptions } from '@wirestream/core/capture/live/encoder';
 import { WirestreamError } from '@wirestream/core/device/errors';
 import type { DeviceSnapshot } from '@wirestream/core/device/snapshot';
 import { parseIp } from '@wirestream/core/address/ip';
 import type { FlowSnapshot } from '@wirestream/core/userspace/snapshot';
+import { CaptureStream } from '../capture/serve.js';
 import type { UserSide } from '../daemon/host.js';
 import { open } from './socket.js';
 import { write } from './uapi.js';
@@ -28,6 +32,8 @@ export interface DaemonInfo {
 export interface ControlBackend {
   snapshot(): Promise<DeviceSnapshot>;
   info(): DaemonInfo;
+  /** Watches the device. @param ready is called when there is something to take again */
+  capture(options: TapOptions, ready: () => void): Promise<CaptureFeed>;
   /** null where a network interface does that work */
   user(): Promise<UserSide | null>;
   /** Takes the tunnel down; sockets stay until the answer is out. */
@@ -35,7 +41,9 @@ export interface ControlBackend {
 }
 
 interface Request {
-  readonly op: 'snapshot' | 'info' | 'stop' | 'flows' | 'ping';
+  readonly op: 'snapshot' | 'info' | 'stop' | 'flows' | 'ping' | 'capture';
+  /** of capture */
+  readonly options?: TapOptions;
   /** of ping */
   readonly address?: string;
   /** of ping: bytes of data, and ms to wait for the answer */
@@ -50,28 +58,51 @@ const REQUEST_MAX = 4096;
 /** Serves one connection. */
 export async function serveControl(socket: Socket, backend: ControlBackend): Promise<void> {
   socket.setEncoding('utf8');
+  const stream = new CaptureStream(socket);
   let rest = '';
-  for await (const chunk of socket) {
-    const lines = (rest + (chunk as string)).split('\n');
-    rest = lines.pop()!;
-    for (const line of lines) await write(socket, `${encode(await answer(line, backend))}\n`);
-    if (rest.length > REQUEST_MAX) return;
+  try {
+    for await (const chunk of socket) {
+      const lines = (rest + (chunk as string)).split('\n');
+      rest = lines.pop()!;
+      for (const line of lines) {
+        if (stream.isRunning) {
+          await stream.finish();
+          // Leaving the loop cuts the connection off, so what has been written has to be out.
+          await new Promise<void>((resolve) => socket.end(resolve));
+          return;
+        }
+        await write(socket, `${encode(await answer(line, backend, stream))}\n`);
+        stream.start();
+      }
+      if (rest.length > REQUEST_MAX) return;
+    }
+  } finally {
+    await stream.finish();
   }
 }
 
-async function answer(line: string, backend: ControlBackend): Promise<Answer> {
+async function answer(line: string, backend: ControlBackend, stream: CaptureStream): Promise<Answer> {
   try {
-    const request = JSON.parse(line) as Partial<Request>;
+    const request = decode(line) as Partial<Request>;
     const { op } = request;
     if (op === 'snapshot') return { ok: true, result: await backend.snapshot() };
     if (op === 'info') return { ok: true, result: backend.info() };
     if (op === 'stop') return { ok: true, result: await backend.stop() };
+    if (op === 'capture') {
+      stream.attach(await backend.capture(tapOptions(request.options), stream.ready));
+      return { ok: true, result: backend.info() };
+    }
     if (op === 'flows') return { ok: true, result: (await backend.user())?.flows() ?? [] };
     if (op === 'ping') return { ok: true, result: await ping(await backend.user(), request) };
     return { ok: false, error: 'no such operation' };
   } catch (error) {
     return { ok: false, error: error instanceof Error ? error.message : String(error) };
   }
+}
+
+function tapOptions(options: TapOptions | undefined): TapOptions {
+  if (typeof options?.snapLength !== 'number') throw new Error('no options of a capture');
+  return options;
 }
 
 async function ping(user: UserSide | null, { address, size, timeout }: Partial<Request>): Promise<number> {

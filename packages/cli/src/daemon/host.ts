@@ -1,3 +1,5 @@
+import type { CaptureFeed } from '@wirestream/core/capture/live/captures';
+import type { TapOptions } from '@wirestream/core/capture/live/encoder';
 import type { DeviceSettings } from '@wirestream/core/device/settings';
 import type { DeviceSnapshot } from '@wirestream/core/device/snapshot';
 import { WirestreamError } from '@wirestream/core/device/errors';
@@ -54,6 +56,8 @@ export interface TunnelHost {
   start(options: HostOptions): Promise<void>;
   configure(settings: DeviceSettings): Promise<void>;
   snapshot(): Promise<DeviceSnapshot>;
+  /** Watches the device. @param ready is called when there is something to take again */
+  capture(options: TapOptions, ready: () => void): Promise<CaptureFeed>;
   /** Closes everything; resolves when no socket and no interface is left. Also after `fatal`. */
   stop(): Promise<void>;
   /** null where a network interface does that work */

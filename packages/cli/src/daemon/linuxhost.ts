@@ -1,5 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { WirestreamError } from '@wirestream/core/device/errors';
+import type { CaptureFeed } from '@wirestream/core/capture/live/captures';
+import type { TapOptions } from '@wirestream/core/capture/live/encoder';
 import type { DeviceSettings } from '@wirestream/core/device/settings';
 import type { DeviceSnapshot } from '@wirestream/core/device/snapshot';
 import { startEngine, type EngineHost } from '@wirestream/core/linux/enginehost';
@@ -28,6 +30,10 @@ export class LinuxHost extends EventEmitter<{ fatal: [Error] }> implements Tunne
 
   async snapshot(): Promise<DeviceSnapshot> {
     return this.#running.snapshot();
+  }
+
+  async capture(options: TapOptions, ready: () => void): Promise<CaptureFeed> {
+    return this.#running.capture(options, ready);
   }
 
   async stop(): Promise<void> {

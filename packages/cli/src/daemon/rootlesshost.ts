@@ -1,4 +1,6 @@
 import { EventEmitter } from 'node:events';
+import type { CaptureFeed } from '@wirestream/core/capture/live/captures';
+import type { TapOptions } from '@wirestream/core/capture/live/encoder';
 import type { DeviceSettings } from '@wirestream/core/device/settings';
 import type { DeviceSnapshot } from '@wirestream/core/device/snapshot';
 import { nativeCrypto } from '@wirestream/core/noise/native';
@@ -35,6 +37,11 @@ export class RootlessHost extends EventEmitter<{ fatal: [Error] }> implements Tu
   async snapshot(): Promise<DeviceSnapshot> {
     await Promise.resolve();
     return this.#running.snapshot();
+  }
+
+  async capture(options: TapOptions, ready: () => void): Promise<CaptureFeed> {
+    await Promise.resolve();
+    return this.#running.capture(options, ready);
   }
 
   async stop(): Promise<void> {

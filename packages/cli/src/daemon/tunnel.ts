@@ -1,4 +1,5 @@
 import { watch, type FSWatcher } from 'node:fs';
+import type { TapOptions } from '@wirestream/core/capture/live/encoder';
 import type { DeviceSettings } from '@wirestream/core/device/settings';
 import type { DeviceSnapshot } from '@wirestream/core/device/snapshot';
 import { serveControl } from '../control/control.js';
@@ -84,6 +85,10 @@ export class Tunnel {
   async #listen(name: string, paths: RunPaths, version: string): Promise<void> {
     const backend = {
       snapshot: async () => this.snapshot(),
+      capture: async (options: TapOptions, ready: () => void) => {
+        await this.#started;
+        return this.#host.capture(options, ready);
+      },
       configure: async (settings: DeviceSettings) => this.configure(settings),
       info: () => ({ pid: process.pid, name, version, driver: this.#host.driver }),
       user: async () => {

@@ -30,6 +30,7 @@ async function serve(more: Partial<ControlBackend> = {}): Promise<ControlClient>
   const backend: ControlBackend = {
     snapshot: async () => Promise.resolve(device),
     info: () => ({ pid: 7, name: 'wg0', version: '1', driver: 'portable' }),
+    capture: async () => Promise.reject(new Error('no device')),
     user: async () => Promise.resolve(null),
     stop: async () => Promise.resolve(),
     ...more,

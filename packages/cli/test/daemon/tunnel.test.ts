@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { EventEmitter } from 'node:events';
+import type { CaptureFeed } from '@wirestream/core/capture/live/captures';
 import { WirestreamError } from '@wirestream/core/device/errors';
 import type { DeviceSettings } from '@wirestream/core/device/settings';
 import type { DeviceSnapshot } from '@wirestream/core/device/snapshot';
@@ -34,6 +35,9 @@ class FakeHost extends EventEmitter<{ fatal: [Error] }> implements TunnelHost {
   }
   async snapshot(): Promise<DeviceSnapshot> {
     return Promise.resolve(this.device);
+  }
+  async capture(): Promise<CaptureFeed> {
+    return Promise.resolve({ take: () => null, stop: () => Promise.resolve() });
   }
   async stop(): Promise<void> {
     this.calls.push('stop');

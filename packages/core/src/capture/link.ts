@@ -10,6 +10,8 @@ export const LinkType = {
   raw: 101,
   loop: 108,
   linuxSll: 113,
+  /** private use: our records on a TCP stream */
+  user0: 147,
   ipv4: 228,
   ipv6: 229,
   linuxSll2: 276,

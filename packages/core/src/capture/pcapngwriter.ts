@@ -5,6 +5,8 @@ import { PACKET_MAX } from './packet.js';
 const SECTION_APPLICATION = 4;
 const INTERFACE_DESCRIPTION = 3;
 const PACKET_FLAGS = 2;
+const STATISTICS_RECEIVED = 4;
+const STATISTICS_DROPPED = 5;
 const NANOSECONDS = 9;
 
 export interface PcapngInterface {
@@ -22,6 +24,13 @@ export interface PcapngPacketOptions {
   readonly comment?: string;
   /** as seen from the interface */
   readonly direction?: 'inbound' | 'outbound';
+}
+
+export interface PcapngStatistics {
+  /** packets that came, and of these those that are missing in the file for want of speed */
+  readonly received: number;
+  readonly dropped: number;
+  readonly comment?: string;
 }
 
 /**
@@ -80,6 +89,25 @@ export class PcapngWriter {
   }
 
   /**
+   * An Interface Statistics Block, which ends a capture.
+   * @param id of an interface of this section
+   * @param seconds of its stamp
+   */
+  statistics(id: number, seconds: number, nanoseconds: number, counts: PcapngStatistics): Uint8Array {
+    const options = this.#options([
+      [Option.comment, counts.comment],
+      [STATISTICS_RECEIVED, this.#u64(counts.received)],
+      [STATISTICS_DROPPED, this.#u64(counts.dropped)],
+    ]);
+    const body = new Uint8Array(12 + options.length);
+    const view = new DataView(body.buffer);
+    view.setUint32(0, id, !this.bigEndian);
+    this.#stamp(view, 4, seconds, nanoseconds);
+    body.set(options, 12);
+    return this.#block(Block.interfaceStatistics, body);
+  }
+
+  /**
    * @param id of an interface of this section
    * @param seconds whole seconds since the Unix epoch
    * @param nanoseconds and the rest
@@ -100,11 +128,8 @@ export class PcapngWriter {
     ]);
     const body = new Uint8Array(20 + padded(length) + options.length);
     const view = new DataView(body.buffer);
-    // The stamp is seconds * 10^9 + nanoseconds in 64 bits; a number holds it only in two halves.
-    const stamp = BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds);
     view.setUint32(0, id, !this.bigEndian);
-    view.setUint32(4, Number(stamp >> 32n), !this.bigEndian);
-    view.setUint32(8, Number(stamp & 0xffffffffn), !this.bigEndian);
+    this.#stamp(view, 4, seconds, nanoseconds);
     view.setUint32(12, length, !this.bigEndian);
     view.setUint32(16, Math.max(data.length, more.originalLength ?? 0), !this.bigEndian);
     body.set(data.subarray(0, length), 20);
@@ -119,6 +144,19 @@ export class PcapngWriter {
     view.setUint32(4, out.length, !this.bigEndian);
     out.set(body, 8);
     view.setUint32(8 + body.length, out.length, !this.bigEndian);
+    return out;
+  }
+
+  /** seconds * 10^9 + nanoseconds in 64 bits, the upper half first; a number does not hold it exactly. */
+  #stamp(view: DataView, at: number, seconds: number, nanoseconds: number): void {
+    const stamp = BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds);
+    view.setUint32(at, Number(stamp >> 32n), !this.bigEndian);
+    view.setUint32(at + 4, Number(stamp & 0xffffffffn), !this.bigEndian);
+  }
+
+  #u64(value: number): Uint8Array {
+    const out = new Uint8Array(8);
+    new DataView(out.buffer).setBigUint64(0, BigInt(value), !this.bigEndian);
     return out;
   }
 

@@ -1,5 +1,6 @@
 import type { Side, TcpConnection } from './connection.js';
 import type { DecodeSink, Moment } from './events.js';
+import { CaptureWriter } from './capturewriter.js';
 import { innerLength } from './inner.js';
 import { LinkType } from './link.js';
 import { Status, type Message } from './message.js';
@@ -7,7 +8,7 @@ import { PcapWriter } from './pcapwriter.js';
 import { PcapngWriter } from './pcapngwriter.js';
 import type { SkipReason } from './recordstream.js';
 import type { GapReason } from './reassembly.js';
-import { representAsUdp } from './represent.js';
+import { FLAG_FRAGMENT, writeFragmentHeader, writeHeader } from '../stream/header.js';
 import { count } from './words.js';
 
 /** What of a sink a writer of captures does not need. */
@@ -85,46 +86,34 @@ export class InnerWriter extends Writer {
 }
 
 /**
- * Writes each message as the UDP packet that it would have been: what tools that know WireGuard only over UDP can read. What is peculiar
- * to the stream is said in a comment of the next packet.
+ * Writes each message into a capture as `capture` would have: as the UDP packet that it would have been, and where that is wanted the
+ * packet inside and the record around it. What is peculiar to the stream is said in a comment of the next packet.
  */
-export class UdpWriter extends Writer {
-  /** messages that no UDP packet can hold */
-  notWritten = 0;
-  readonly #pcapng = new PcapngWriter();
+export class MessageWriter extends Writer {
   readonly #remarks = new Map<TcpConnection, [string[], string[]]>();
 
-  /**
-   * @param write appends to the file
-   * @param keyLog secrets to embed, asked for by name
-   */
-  constructor(
-    private readonly write: (bytes: Uint8Array) => void,
-    application: string,
-    keyLog: string | null,
-  ) {
+  /** @param writer which has begun */
+  constructor(private readonly writer: CaptureWriter) {
     super();
-    write(this.#pcapng.section(application));
-    if (keyLog !== null) write(this.#pcapng.secrets(keyLog));
-    const description = 'messages of TCP records and UDP datagrams, as UDP packets';
-    write(this.#pcapng.interface({ linkType: LinkType.raw, name: 'outer', description }));
   }
 
   message(m: Message): void {
     const { from, to } = m;
-    const ends = { source: from.address, destination: to.address, sourcePort: from.port, destinationPort: to.port };
-    const packet = representAsUdp(ends, m.raw.subarray(m.rawOffset, m.rawOffset + m.present), m.length);
-    if (packet === null) {
-      this.notWritten++;
-      return;
+    const { contents } = this.writer;
+    const raw = m.raw.subarray(m.rawOffset, m.rawOffset + m.present);
+    const comment = this.#takeRemarks(m).join('\n');
+    let remarks = comment === '' ? {} : { comment };
+    if (contents.outer) {
+      const ends = { source: from.address, destination: to.address, sourcePort: from.port, destinationPort: to.port };
+      if (this.writer.outer(m, ends, raw, m.length, remarks)) remarks = {};
     }
-    const remarks = this.#takeRemarks(m);
-    this.write(
-      this.#pcapng.packet(0, m.seconds, m.nanoseconds, packet, {
-        originalLength: packet.length + m.length - m.present,
-        ...(remarks.length === 0 ? {} : { comment: remarks.join('\n') }),
-      }),
-    );
+    if (contents.records && m.connection !== null) {
+      this.writer.record(m, recordOf(m, raw), m.recordLength, remarks);
+      remarks = {};
+    }
+    if (!contents.inner || m.innerLength === 0) return;
+    const length = innerLength(m.inner, 0, m.innerLength);
+    if (length > 0) this.writer.inner(m, m.inner.subarray(0, length), length, remarks);
   }
 
   override connectionFinished(connection?: TcpConnection): void {
@@ -162,5 +151,38 @@ export class UdpWriter extends Writer {
       remarks.push(`fragment metadata: identification ${m.fragmentIdentification}, field 0x${field}`);
     }
     return remarks;
+  }
+}
+
+/** The record as it was on the wire: its header is known from what it says, since only valid ones are found. */
+function recordOf(m: Message, raw: Uint8Array): Uint8Array {
+  const header = m.recordLength - m.length;
+  const out = new Uint8Array(header + raw.length);
+  if ((m.recordFlags & FLAG_FRAGMENT) === 0) writeHeader(out, 0, m.length);
+  else writeFragmentHeader(out, 0, m.length, m.fragmentIdentification, m.fragmentField);
+  out.set(raw, header);
+  return out;
+}
+
+/** Writes a capture of messages as UDP packets, and nothing else. */
+export class UdpWriter extends MessageWriter {
+  readonly #capture: CaptureWriter;
+
+  /**
+   * @param write appends to the file
+   * @param keyLog secrets to embed, asked for by name
+   */
+  constructor(write: (bytes: Uint8Array) => void, application: string, keyLog: string | null) {
+    const contents = { outer: true, inner: false, records: false };
+    const capture = new CaptureWriter(write, { contents, application, source: 'decode', snapLength: 0 });
+    super(capture);
+    this.#capture = capture;
+    if (keyLog !== null) capture.secrets(keyLog);
+    capture.begin();
+  }
+
+  /** messages that no UDP packet can hold */
+  get notWritten(): number {
+    return this.#capture.notWritten;
   }
 }

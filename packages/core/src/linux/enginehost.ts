@@ -1,4 +1,7 @@
 import { Worker } from 'node:worker_threads';
+import { RING_ROOM, type CaptureFeed } from '../capture/live/captures.js';
+import type { TapOptions } from '../capture/live/encoder.js';
+import { ByteRing } from '../capture/live/ring.js';
 import { WirestreamError } from '../device/errors.js';
 import type { DeviceSettings } from '../device/settings.js';
 import type { DeviceSnapshot } from '../device/snapshot.js';
@@ -26,6 +29,12 @@ export interface EngineHost {
   /** @throws WirestreamError port-in-use, mark-forbidden, … with nothing changed */
   configure(settings: DeviceSettings): Promise<void>;
   snapshot(): Promise<DeviceSnapshot>;
+  /**
+   * Watches the device.
+   * @param ready is called when there is something to take again
+   * @throws WirestreamError capture-busy
+   */
+  capture(options: TapOptions, ready: () => void): Promise<CaptureFeed>;
   /** Closes everything; resolves when the interface is gone. */
   stop(): Promise<void>;
 }
@@ -52,6 +61,7 @@ export async function startEngine(start: EngineStart, options: EngineHostOptions
     ended: handle.ended,
     configure: async (settings) => void (await handle.ask((id) => ({ id, do: 'configure', settings }))),
     snapshot: async () => (await handle.ask((id) => ({ id, do: 'snapshot' })))!,
+    capture: (options, ready) => handle.capture(options, ready),
     stop: () => handle.stop(),
   };
 }
@@ -69,6 +79,8 @@ class Handle {
   readonly #wakeFd = openEventFd();
   readonly #keyLog: ((lines: string) => void) | undefined;
   readonly #waiting = new Map<number, Waiting>();
+  /** whom to tell of what is in the ring of a capture */
+  readonly #captures = new Map<number, () => void>();
   /** A thread that sits in epoll_wait would keep the process from ending. */
   readonly #onProcessExit = () => void signalEventFd(this.#wakeFd);
   #lastId = 0;
@@ -102,6 +114,27 @@ class Handle {
     });
   }
 
+  async capture(options: TapOptions, ready: () => void): Promise<CaptureFeed> {
+    const memory = new SharedArrayBuffer(ByteRing.memoryFor(RING_ROOM));
+    const ring = new ByteRing(memory);
+    let capture = 0;
+    await this.ask((id) => {
+      capture = id;
+      this.#captures.set(id, ready);
+      return { id, do: 'capture', memory, options };
+    }).catch((error: unknown) => {
+      this.#captures.delete(capture);
+      throw error;
+    });
+    return {
+      take: (most) => ring.take(most),
+      stop: async () => {
+        if (!this.#isOver) await this.ask((id) => ({ id, do: 'uncapture', capture })).catch(() => undefined);
+        this.#captures.delete(capture);
+      },
+    };
+  }
+
   async stop(): Promise<void> {
     if (!this.#isOver) this.#post({ id: 0, do: 'stop' });
     await this.ended;
@@ -122,6 +155,9 @@ class Handle {
         break;
       case 'keys':
         this.#keyLog?.(message.lines);
+        break;
+      case 'captured':
+        this.#captures.get(message.capture)?.();
         break;
       case 'reply': {
         const waiting = this.#waiting.get(message.id);

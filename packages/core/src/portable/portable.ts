@@ -2,6 +2,9 @@ import { randomFillSync } from 'node:crypto';
 import net from 'node:net';
 import { endpointOf, type Endpoint } from '../address/endpoint.js';
 import { parseIp } from '../address/ip.js';
+import { Captures, RING_ROOM, wallOffset, type CaptureFeed } from '../capture/live/captures.js';
+import type { TapOptions } from '../capture/live/encoder.js';
+import { ByteRing } from '../capture/live/ring.js';
 import { configure } from '../device/configure.js';
 import { Device } from '../device/device.js';
 import type { CloseReason, DatagramSink, Driver, PacketSink } from '../device/driver.js';
@@ -14,6 +17,7 @@ import { Slab } from '../slab/slab.js';
 import type { Connection } from '../stream/connection.js';
 import { RECORD_MAX } from '../stream/header.js';
 import { listen, type Listeners } from './listen.js';
+import { likelySource } from './source.js';
 
 /**
  * The portable driver: the core on node:net and node:dgram, with no native code.
@@ -65,6 +69,8 @@ export class PortableDriver implements Driver {
   readonly #flushes = new Set<Connection>();
   readonly #outgoing: { bytes: Uint8Array; to: Endpoint }[] = [];
   readonly #sockets = new Map<Connection, net.Socket>();
+  readonly #captures: Captures;
+  #lastCapture = 0;
   #listeners: Listeners | null = null;
   #timer: NodeJS.Timeout | null = null;
   #timerAt = Infinity;
@@ -92,6 +98,7 @@ export class PortableDriver implements Driver {
       mtu: options.mtu,
       ...(options.keyLog === undefined ? {} : { keyLog: options.keyLog }),
     });
+    this.#captures = new Captures(this.device);
   }
 
   /**
@@ -133,6 +140,31 @@ export class PortableDriver implements Driver {
 
   snapshot(): DeviceSnapshot {
     return this.device.snapshot(performance.now());
+  }
+
+  /**
+   * Watches the device.
+   * @param ready is called when there is something to take again
+   * @throws WirestreamError capture-busy
+   */
+  capture(options: TapOptions, ready: () => void): CaptureFeed {
+    const ring = new ByteRing(new ArrayBuffer(ByteRing.memoryFor(RING_ROOM)));
+    const around = {
+      wallOffset: wallOffset(Date.now, () => performance.now()),
+      listenPort: () => this.device.listenPort,
+      localOf: (remote: Endpoint) => likelySource(remote),
+    };
+    const id = ++this.#lastCapture;
+    this.#captures.start(performance.now(), id, ring.memory, options, around, () => setImmediate(ready));
+    this.#captures.publish(performance.now(), Date.now());
+    return {
+      take: (most) => ring.take(most),
+      stop: () => {
+        this.#captures.publish(performance.now(), Date.now());
+        this.#captures.stop(id);
+        return Promise.resolve();
+      },
+    };
   }
 
   /** Closes everything; resolves when no socket is open any more. */
@@ -271,6 +303,7 @@ export class PortableDriver implements Driver {
       this.#write(now, connection);
     }
     for (const { bytes, to } of this.#outgoing.splice(0)) this.#listeners?.send(bytes, to);
+    if (!this.#captures.isEmpty) this.#captures.publish(performance.now(), Date.now());
     this.#arm(now, turnAt);
   }
 

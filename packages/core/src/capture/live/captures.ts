@@ -9,6 +9,14 @@ const CAPTURES_MAX = 8;
 /** Room for what has not been fetched yet, bytes: a tenth of a second at a Gbit/s, inner packets and messages both. */
 export const RING_ROOM = 1 << 24;
 
+/** The reader's end of a capture. Plain bytes of events (events.ts). */
+export interface CaptureFeed {
+  /** Up to `most` bytes of what has happened; null when that is all, and `ready` will be called when there is more. */
+  take(most: number): Uint8Array | null;
+  /** Ends it; afterwards what has been written until now can still be taken. */
+  stop(): Promise<void>;
+}
+
 interface Running {
   readonly ring: ByteRing;
   readonly encoder: TapEncoder;

@@ -1,5 +1,7 @@
 import { randomFillSync, randomInt } from 'node:crypto';
 import { formatIp, parseIp } from '../../address/ip.js';
+import type { CaptureFeed } from '../../capture/live/captures.js';
+import type { TapOptions } from '../../capture/live/encoder.js';
 import { WirestreamError } from '../../device/errors.js';
 import type { Peer } from '../../device/peer.js';
 import type { DeviceSettings } from '../../device/settings.js';
@@ -139,6 +141,11 @@ export class RootlessTunnel implements StackHost, Turns {
 
   snapshot(): DeviceSnapshot {
     return this.driver.snapshot();
+  }
+
+  /** @see PortableDriver.capture */
+  capture(options: TapOptions, ready: () => void): CaptureFeed {
+    return this.driver.capture(options, ready);
   }
 
   /** All flows, for `show flows`. */
