@@ -26,7 +26,6 @@ const PROGRAMS = {
 const LONG_TESTS = [
   'fuzz/test/sim/(mutants|properties|cli)\\.test\\.ts$',
   'e2e/engine\\.e2e\\.test\\.ts$',
-  'e2e/netns\\.e2e\\.test\\.ts$',
   'network/fulltunnel\\.e2e\\.test\\.ts$',
 ];
 const LONG = process.env.WIRESTREAM_LONG === '1';

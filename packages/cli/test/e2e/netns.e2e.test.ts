@@ -14,7 +14,7 @@ import { describeReal, LONG } from './support/requirements.js';
 jest.setTimeout(LONG ? 180_000 : 30_000);
 
 describeReal("the kernel self-test's scenarios", ['wg', 'iperf3', 'tcpdump', 'nft', 'wireguard-go'], () => {
-  const table = new Table();
+  const table = new Table(kinds().map(({ label }) => label));
   afterAll(() => void process.stderr.write(`\n${table.toString()}\n`));
 
   for (const kind of kinds()) {

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, beforeEach, expect } from '@jest/globals';
 import { must, run } from '../support/command.js';
 import { Device } from '../support/device.js';
@@ -9,6 +10,7 @@ import { isAlive } from '../support/proc.js';
 import { Scope, uniqueName } from '../support/scope.js';
 import { Capture } from '../support/tcpdump.js';
 import { pause, until } from '../support/until.js';
+import { runFiles, type Wirestream } from '../support/wirestream.js';
 import type { Scenario } from './scenario.js';
 
 /** Public keys whose shared secret with anybody is zero (RFC 7748 §6.1 says what to do about them). */
@@ -136,6 +138,32 @@ export function configurationScenarios(kind: Kind, scenario: Scenario): void {
     expect(await capture.packets('udp')).toEqual([]);
     // tcp[tcpflags] & push: bytes were sent.
     expect(await capture.packets('dst port 1111 and tcp[13] & 8 != 0')).toEqual([]);
+  });
+
+  scenario.oursOnly('moved, renamed, resized and deleted by others', async () => {
+    const other = new Scope();
+    const elsewhere = await Namespace.create(other, 'elsewhere');
+    const guest = await Device.start(other, kind, ns);
+    const tunnel = guest.tunnel as Wirestream;
+    const is = async (expected: object): Promise<void> => {
+      const same = async (): Promise<boolean> => isDeepStrictEqual((await tunnel.snapshot()).interface, expected);
+      await until(`the interface to be ${JSON.stringify(expected)}`, same);
+    };
+    try {
+      const { name } = guest;
+      await is({ name, mtu: await ns.mtu(name), up: true, elsewhere: false });
+      await guest.moveTo(elsewhere);
+      await elsewhere.ip(`link set ${name} name renamed mtu 1299`, 'link set renamed up');
+      await is({ name: 'renamed', mtu: 1299, up: true, elsewhere: true });
+      // It is still configured by the name that it was made by, where it was made.
+      await guest.set('listen-port', '4321');
+      expect(await ns.must(['ss', '-Hlun', 'sport = :4321'])).not.toBe('');
+      await elsewhere.ip('link delete renamed');
+      await until('the daemon to end', () => !isAlive(tunnel.pid));
+      expect(runFiles(name).filter(existsSync)).toEqual([]);
+    } finally {
+      await other.close();
+    }
   });
 
   scenario('nothing is left', async () => {

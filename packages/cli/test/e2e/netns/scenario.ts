@@ -6,16 +6,20 @@ type Outcome = 'passed' | 'FAILED' | '–';
 
 export class Table {
   readonly #rows = new Map<string, Map<string, string>>();
-  readonly #columns = new Set<string>();
+  readonly #columns: readonly string[];
+
+  /** @param columns in the order in which they are printed */
+  constructor(columns: readonly string[]) {
+    this.#columns = columns;
+  }
 
   note(scenario: string, column: string, outcome: Outcome, ms = 0): void {
-    this.#columns.add(column);
     const row = this.#rows.get(scenario) ?? new Map<string, string>();
     this.#rows.set(scenario, row.set(column, outcome === '–' ? outcome : `${outcome} ${(ms / 1000).toFixed(1)} s`));
   }
 
   toString(): string {
-    const columns = [...this.#columns];
+    const columns = this.#columns;
     const width = Math.max(...[...this.#rows.keys()].map((name) => name.length));
     const line = (name: string, cells: readonly string[]): string =>
       `${name.padEnd(width)}  ${cells.map((cell) => cell.padEnd(14)).join('')}`.trimEnd();
@@ -34,6 +38,8 @@ export interface Scenario {
   (name: string, body: () => Promise<void>): void;
   /** it would say nothing over TCP */
   udpOnly(name: string, body: () => Promise<void>): void;
+  /** it looks at what wg(8) does not show */
+  oursOnly(name: string, body: () => Promise<void>): void;
 }
 
 export function scenarios(table: Table, kind: Kind): Scenario {
@@ -49,10 +55,9 @@ export function scenarios(table: Table, kind: Kind): Scenario {
       }
     });
   };
-  return Object.assign(define, {
-    udpOnly: (name: string, body: () => Promise<void>): void => {
-      if (kind.tcp) table.note(name, kind.label, '–');
-      else define(name, body);
-    },
-  });
+  const where = (fits: boolean) => (name: string, body: () => Promise<void>) => {
+    if (fits) define(name, body);
+    else table.note(name, kind.label, '–');
+  };
+  return Object.assign(define, { udpOnly: where(!kind.tcp), oursOnly: where(kind.ours) });
 }
