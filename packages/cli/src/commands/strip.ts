@@ -1,4 +1,5 @@
 import { Args, Command } from '@oclif/core';
+import { emptyInterface } from '@wirestream/core/config/config';
 import { formatConfig } from '@wirestream/core/config/write';
 import { findConfig, loadConfig } from '../config/load.js';
 
@@ -22,14 +23,7 @@ export default class Strip extends Command {
           ...(listenPort === undefined ? {} : { listenPort }),
           ...(fwmark === undefined ? {} : { fwmark }),
           ...(transport === undefined ? {} : { transport }),
-          addresses: [],
-          dns: [],
-          dnsSearch: [],
-          preUp: [],
-          postUp: [],
-          preDown: [],
-          postDown: [],
-          saveConfig: false,
+          ...emptyInterface(),
         },
         peers: config.peers,
       }),

@@ -1,6 +1,6 @@
 import { endpointOf, formatEndpoint, type Endpoint } from '@wirestream/core/address/endpoint';
 import { formatPrefix, parseIp, parsePrefix } from '@wirestream/core/address/ip';
-import type { Config, PeerConfig } from '@wirestream/core/config/config';
+import { emptyInterface, type Config, type PeerConfig } from '@wirestream/core/config/config';
 import { formatKey, isZeroKey } from '@wirestream/core/config/key';
 import type { DeviceSettings, Transport } from '@wirestream/core/device/settings';
 import type { DeviceSnapshot, PeerSnapshot } from '@wirestream/core/device/snapshot';
@@ -106,16 +106,6 @@ const seen = (model: Model, port: 'with port' | 'without port' = 'with port'): u
 });
 
 const EMPTY: Model = { privateKey: null, listenPort: 0, fwmark: 0, transport: 'udp', peers: new Map() };
-const nothing = {
-  addresses: [],
-  dns: [],
-  dnsSearch: [],
-  preUp: [],
-  postUp: [],
-  preDown: [],
-  postDown: [],
-  saveConfig: false,
-};
 
 const transports = fc.option(fc.constantFrom<Transport>('tcp', 'udp'), { nil: undefined });
 const optional = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined });
@@ -140,7 +130,7 @@ const files = fc
   .map(({ peers: list, ...iface }) => {
     const defined = (o: object) => Object.fromEntries(Object.entries(o).filter(([, value]) => value !== undefined));
     const config = {
-      interface: { ...nothing, ...defined(iface) },
+      interface: { ...emptyInterface(), ...defined(iface) },
       peers: list.map(
         ({ n, psk, keepalive, transport, allowedIps }) =>
           ({

@@ -72,3 +72,17 @@ export interface EndpointName {
   /** 1–65535 */
   readonly port: number;
 }
+
+/** An [Interface] section in which nothing stands. A new one each time, to be filled in. */
+export function emptyInterface() {
+  return {
+    addresses: [] as InterfaceAddress[],
+    dns: [] as string[],
+    dnsSearch: [] as string[],
+    preUp: [] as string[],
+    postUp: [] as string[],
+    preDown: [] as string[],
+    postDown: [] as string[],
+    saveConfig: false,
+  } satisfies InterfaceConfig;
+}

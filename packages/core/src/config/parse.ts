@@ -1,6 +1,6 @@
 import { formatPrefix } from '../address/ip.js';
 import { WirestreamError } from '../device/errors.js';
-import type { Config, PeerConfig } from './config.js';
+import { emptyInterface, type Config, type PeerConfig } from './config.js';
 import { formatKey } from './key.js';
 import { INTERFACE_KEYS, PEER_KEYS, findKey, show, type InterfaceDraft, type PeerDraft } from './keys.js';
 import { readLines, type Place } from './lines.js';
@@ -28,16 +28,7 @@ export interface ParseOptions {
  */
 export function parseConfig(text: string, options: ParseOptions): ParsedConfig {
   const warnings: string[] = [];
-  const iface: InterfaceDraft = {
-    addresses: [],
-    dns: [],
-    dnsSearch: [],
-    preUp: [],
-    postUp: [],
-    preDown: [],
-    postDown: [],
-    saveConfig: false,
-  };
+  const iface: InterfaceDraft = emptyInterface();
   const peers: { draft: PeerDraft; place: Place; endpoint: number }[] = [];
   let interfaceAt: Place | null = null;
   let section: 'none' | 'interface' | 'peer' = 'none';
