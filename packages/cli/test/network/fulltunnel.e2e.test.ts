@@ -1,6 +1,6 @@
 import { appendFileSync, existsSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, expect, jest, test } from '@jest/globals';
 import { identity } from '../e2e/support/keys.js';
 import { flood, ping, reachable } from '../e2e/support/ping.js';
 import { isAlive } from '../e2e/support/proc.js';
@@ -21,43 +21,61 @@ const [FAR4, FAR6] = ['198.51.100.77', '2001:db8:77::77'];
 const OUTER = '203.0.113.9';
 
 describeReal('a default route into the tunnel', ['nft', 'tcpdump'], () => {
-  const [keyA, keyB] = [identity(), identity()];
-  let scope: Scope;
+  /** a is two peers of b's, one for each transport, so that b can stay up. */
+  const [keyB, keysA] = [identity(), { tcp: identity(), udp: identity() }];
+  const innerA = { tcp: 1, udp: 3 } as const;
+  const scope = new Scope();
   let hosts: Pair;
-  let before: string;
   let dir: string;
+  let before: string;
+  /** what the test at hand has made of a */
+  const tunnels: Wirestream[] = [];
 
-  beforeEach(async () => {
-    scope = new Scope();
+  beforeAll(async () => {
     dir = scope.directory();
     hosts = await pair(scope);
-    await hosts.b.ns.ip(
-      `address add ${OUTER}/32 dev lo`,
-      `address add ${FAR4}/32 dev lo`,
-      `address add ${FAR6}/128 dev lo`,
-    );
-    await hosts.a.ns.ip(`route add default via ${hosts.b.v4}`);
+    const { a, b } = hosts;
+    await b.ns.ip(`address add ${OUTER}/32 dev lo`, `address add ${FAR4}/32 dev lo`, `address add ${FAR6}/128 dev lo`);
+    await a.ns.ip(`route add default via ${b.v4}`);
     // Strict: a packet is dropped unless its source would be reached by the interface that it came in on.
-    await hosts.a.ns.sysctl({ 'net.ipv4.conf.all.rp_filter': 1, 'net.ipv4.conf.veth0.rp_filter': 1 });
-    before = await hosts.a.ns.routing();
-  });
-  afterEach(async () => scope.close());
-
-  /** a sends everything to b. */
-  const up = async (transport: 'tcp' | 'udp'): Promise<Wirestream> => {
-    await Wirestream.up(scope, hosts.b.ns, {
-      iface: { privateKey: keyB.privateKey, listenPort: PORT, transport, address: ['10.9.0.2/24', 'fd09::2/64'] },
-      peers: [{ publicKey: keyA.publicKey, allowedIPs: ['10.9.0.1/32', 'fd09::1/128'] }],
-    });
-    return Wirestream.up(scope, hosts.a.ns, {
-      iface: {
-        privateKey: keyA.privateKey,
+    await a.ns.sysctl({ 'net.ipv4.conf.all.rp_filter': 1, 'net.ipv4.conf.veth0.rp_filter': 1 });
+    await Wirestream.up(scope, b.ns, {
+      iface: { privateKey: keyB.privateKey, listenPort: PORT, address: ['10.9.0.2/24', 'fd09::2/64'] },
+      peers: (['tcp', 'udp'] as const).map((transport) => ({
+        publicKey: keysA[transport].publicKey,
+        allowedIPs: [`10.9.0.${innerA[transport]}/32`, `fd09::${innerA[transport]}/128`],
         transport,
-        address: ['10.9.0.1/24', 'fd09::1/64'],
+      })),
+    });
+    before = await a.ns.routing();
+  });
+  afterAll(async () => scope.close());
+  afterEach(async () => {
+    // After a failure; the next test begins where this one did.
+    for (const tunnel of tunnels.splice(0)) {
+      if (existsSync(runFiles(tunnel.name)[2]!)) await wirestream(hosts.a.ns, ['down', tunnel.file]);
+    }
+  });
+
+  /** a, which is to send everything to b. */
+  const prepare = (transport: 'tcp' | 'udp' = 'tcp'): Wirestream => {
+    const host = innerA[transport];
+    const a = Wirestream.down(scope, hosts.a.ns, {
+      iface: {
+        privateKey: keysA[transport].privateKey,
+        transport,
+        address: [`10.9.0.${host}/24`, `fd09::${host}/64`],
         lines: ['PreUp = ip link show dev %i', `PostDown = touch ${dir}/%i`],
       },
       peers: [{ publicKey: keyB.publicKey, allowedIPs: ['0.0.0.0/0', '::/0'], endpoint: `${OUTER}:${PORT}` }],
     });
+    tunnels.push(a);
+    return a;
+  };
+  const up = async (transport: 'tcp' | 'udp' = 'tcp'): Promise<Wirestream> => {
+    const a = prepare(transport);
+    await a.up();
+    return a;
   };
 
   /** Whether it did, since this was last asked. */
@@ -73,8 +91,16 @@ describeReal('a default route into the tunnel', ['nft', 'tcpdump'], () => {
     expect(await hosts.a.ns.links()).not.toContain(name);
   };
 
+  /** On the local network, that is, where everybody could send packets for the tunnel's address. */
+  const strangerIsKeptOut = async (address: string): Promise<void> => {
+    const { a, b } = hosts;
+    await b.ns.ip(`route add ${address}/32 via ${a.v4} table 99`, `rule add from ${b.v4} table 99`);
+    expect(await ping(b.ns, address, 1, ['-I', b.v4])).toBeNull();
+    await b.ns.ip(`rule del from ${b.v4} table 99`, `route del ${address}/32 table 99`);
+  };
+
   test.each(['tcp', 'udp'] as const)(
-    'over %s: nothing loops, nothing goes past it, strict filters let replies in',
+    'over %s: nothing loops, nothing goes past it, strict filters let replies in, and no stranger reaches its address',
     async (transport) => {
       const a = await up(transport);
       const capture = await Capture.start(scope, hosts.a.ns, hosts.a.dev);
@@ -89,22 +115,15 @@ describeReal('a default route into the tunnel', ['nft', 'tcpdump'], () => {
       expect((await capture.packets(`${outer} and host ${OUTER} and port ${PORT}`)).length).toBeGreaterThan(100);
       // Our own packets did not come back to us as something to send.
       expect((await a.peer()).endpoint).toMatchObject({ address: OUTER, port: PORT });
+      await strangerIsKeptOut(`10.9.0.${innerA[transport]}`);
       await a.down();
       await clean(a.name);
       postDownRan(a);
     },
   );
 
-  test('a stranger on the local network cannot reach the address of the tunnel', async () => {
-    const a = await up('tcp');
-    await reachable(hosts.a.ns, FAR4);
-    await hosts.b.ns.ip(`route add 10.9.0.1/32 via ${hosts.a.v4} table 99`, 'rule add from 192.0.2.2 table 99');
-    expect(await ping(hosts.b.ns, '10.9.0.1', 1, ['-I', hosts.b.v4])).toBeNull();
-    await a.down();
-  });
-
   test('after a crash, down undoes what was done, and so does the next up', async () => {
-    const a = await up('tcp');
+    const a = await up();
     await a.kill();
     expect(await hosts.a.ns.routing()).not.toBe(before);
     expect((await wirestream(hosts.a.ns, ['show', a.name])).code).toBe(1);
@@ -129,7 +148,7 @@ describeReal('a default route into the tunnel', ['nft', 'tcpdump'], () => {
     ],
     ['it is told to', async (a: Wirestream) => Promise.resolve(void process.kill(a.pid, 'SIGTERM'))],
   ])('when %s, the daemon undoes all of it and ends', async (_, end) => {
-    const a = await up('tcp');
+    const a = await up();
     await end(a);
     await until('the daemon to end', () => !isAlive(a.pid));
     await clean(a.name);
@@ -138,9 +157,7 @@ describeReal('a default route into the tunnel', ['nft', 'tcpdump'], () => {
   });
 
   test('what fails half-way leaves nothing', async () => {
-    const a = await up('tcp');
-    await a.down();
-    postDownRan(a);
+    const a = prepare();
     const text = readFileSync(a.file, 'utf8');
     writeFileSync(a.file, text.replace('[Peer]', 'PostUp = false\n[Peer]'));
     const failed = await wirestream(hosts.a.ns, ['up', a.file]);
@@ -156,12 +173,12 @@ describeReal('a default route into the tunnel', ['nft', 'tcpdump'], () => {
     expect(taken.stderr).toMatch(/\nwirestream: ip route add 198\.18\.0\.0\/24 dev \w+: File exists\n/);
     expect(taken.code).toBe(1);
     await clean(a.name);
+    await hosts.a.ns.ip('route del 198.18.0.0/24 dev veth0');
+    before = await hosts.a.ns.routing();
   });
 
   test('a tunnel whose own packets would go into it is refused; with a route around it is not', async () => {
-    const a = await up('tcp');
-    await a.down();
-    postDownRan(a);
+    const a = prepare();
     const text = readFileSync(a.file, 'utf8').replace(/AllowedIPs = .*/, 'AllowedIPs = 128.0.0.0/1');
     writeFileSync(a.file, text);
     const refused = await wirestream(hosts.a.ns, ['up', a.file]);
@@ -170,16 +187,16 @@ describeReal('a default route into the tunnel', ['nft', 'tcpdump'], () => {
     );
     expect(refused.code).toBe(1);
     await clean(a.name);
-    writeFileSync(a.file, text.replace('[Peer]', `PostUp = ip route add ${OUTER} via ${hosts.b.v4}\n[Peer]`));
+    const around = `PostUp = ip route add ${OUTER} via ${hosts.b.v4}\nPostDown = ip route del ${OUTER}\n`;
+    writeFileSync(a.file, text.replace('[Peer]', `${around}[Peer]`));
     await a.up();
     await reachable(hosts.a.ns, FAR4);
     await a.down();
+    await clean(a.name);
   });
 
   test('Ctrl-C during up, and in the foreground', async () => {
-    const a = await up('tcp');
-    await a.down();
-    postDownRan(a);
+    const a = prepare();
     const text = readFileSync(a.file, 'utf8');
     writeFileSync(a.file, text.replace('[Peer]', 'PostUp = sleep 60\n[Peer]'));
     const hanging = hosts.a.ns.spawn([...WIRESTREAM, 'up', a.file]);

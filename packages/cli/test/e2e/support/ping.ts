@@ -85,12 +85,15 @@ export class Pinger {
     );
   }
 
-  /** Ends it. @returns how many went out, and the numbers of those without a reply */
+  /**
+   * Ends it.
+   * @returns how many went out, and the numbers of those that a later one's reply overtook; what was under way at the end is not lost
+   */
   async stop(): Promise<PingResult> {
     const { stdout } = await this.#child.stop('SIGINT');
     const sent = Number(/(\d+) packets transmitted/.exec(stdout)![1]);
     const { replies } = this;
-    const lost = numbers(sent).filter((seq) => !replies.has(seq));
+    const lost = numbers(Math.max(0, ...replies.keys())).filter((seq) => !replies.has(seq));
     return { sent, lost };
   }
 }

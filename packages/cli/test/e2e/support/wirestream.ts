@@ -37,6 +37,13 @@ export class Wirestream implements Tunnel {
 
   /** Writes the configuration and brings it up with `wirestream up FILE`. */
   static async up(scope: Scope, ns: Namespace, options: TunnelOptions): Promise<Wirestream> {
+    const tunnel = Wirestream.down(scope, ns, options);
+    await tunnel.up();
+    return tunnel;
+  }
+
+  /** Only writes the configuration. */
+  static down(scope: Scope, ns: Namespace, options: TunnelOptions): Wirestream {
     const name = options.name ?? uniqueName();
     const file = join(scope.directory(), `${name}.conf`);
     scope.defer(
@@ -45,7 +52,6 @@ export class Wirestream implements Tunnel {
     );
     const tunnel = new Wirestream(name, ns, file);
     tunnel.write(options);
-    await tunnel.up();
     return tunnel;
   }
 
