@@ -12,17 +12,17 @@ import { computeMac1, computeMac2, cookieKey, mac1Key } from './mac.js';
  */
 export class CookieJar {
   readonly #crypto: Crypto;
-  readonly #mac1Key: Uint8Array;
-  readonly #cookieKey: Uint8Array;
+  readonly #remoteStatic: Uint8Array;
+  #mac1Key: Uint8Array | null = null;
   #cookie: Uint8Array | null = null;
   #cookieBirth = -Infinity;
   /** MAC1 of the last message sent; null once a cookie has come in answer to it, so that each is answered once */
   #lastMac1: Uint8Array | null = null;
 
+  /** @param remoteStatic the peer's public key, kept as it is */
   constructor(crypto: Crypto, remoteStatic: Uint8Array) {
     this.#crypto = crypto;
-    this.#mac1Key = mac1Key(crypto, remoteStatic);
-    this.#cookieKey = cookieKey(crypto, remoteStatic);
+    this.#remoteStatic = remoteStatic;
   }
 
   /** Whether the next message will carry a MAC2. @param now monotonic ms */
@@ -33,6 +33,7 @@ export class CookieJar {
   /** Fills in the last 32 bytes of a whole initiation or response, which is to be sent as it then is. */
   addMacs(message: Uint8Array, now: number): void {
     const { length } = message;
+    this.#mac1Key ??= mac1Key(this.#crypto, this.#remoteStatic);
     this.#lastMac1 = computeMac1(this.#crypto, this.#mac1Key, message, 0, length);
     message.set(this.#lastMac1, mac1Offset(length));
     if (this.hasCookie(now)) {
@@ -50,7 +51,7 @@ export class CookieJar {
     if (this.#lastMac1 === null) return false;
     const nonce = bytes.subarray(offset + COOKIE_REPLY_NONCE, offset + COOKIE_REPLY_NONCE + XNONCE_LENGTH);
     const sealed = bytes.subarray(offset + COOKIE_REPLY_COOKIE, offset + COOKIE_REPLY_COOKIE + SEALED_COOKIE_LENGTH);
-    const cookie = this.#crypto.xopen(this.#cookieKey, nonce, sealed, this.#lastMac1);
+    const cookie = this.#crypto.xopen(cookieKey(this.#crypto, this.#remoteStatic), nonce, sealed, this.#lastMac1);
     if (cookie === null) return false;
     wipe(this.#cookie);
     this.#cookie = cookie;

@@ -443,7 +443,6 @@ export class Device {
 
 /** A public key as a map key. */
 export function keyText(key: Uint8Array): string {
-  let text = '';
-  for (let i = 0; i < key.length; i++) text += String.fromCharCode(key[i]!);
-  return text;
+  // One flat string: put together character by character it would be twenty times the size, as long as nobody looks it up.
+  return String.fromCharCode(...key);
 }

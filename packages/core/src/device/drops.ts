@@ -61,20 +61,23 @@ export type DropReason = (typeof DROP_REASONS)[number];
 export class DropCounters {
   /** told of each drop while somebody watches */
   watcher: ((reason: DropReason, count: number) => void) | null = null;
-  readonly #counts = new Float64Array(DROP_REASONS.length);
+  /** null before the first */
+  #counts: Float64Array | null = null;
 
   count(reason: DropReason, by = 1): void {
+    this.#counts ??= new Float64Array(DROP_REASONS.length);
     this.#counts[INDEX[reason]]! += by;
     if (this.watcher !== null) this.watcher(reason, by);
   }
 
   get(reason: DropReason): number {
-    return this.#counts[INDEX[reason]]!;
+    return this.#counts?.[INDEX[reason]] ?? 0;
   }
 
   /** The reasons that occurred, with how often. */
   snapshot(): Record<string, number> {
     const out: Record<string, number> = {};
+    if (this.#counts === null) return out;
     for (const reason of DROP_REASONS) {
       const count = this.get(reason);
       if (count !== 0) out[reason] = count;

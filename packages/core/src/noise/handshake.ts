@@ -75,8 +75,8 @@ export class Handshake {
   readonly remoteStatic: Uint8Array;
   #local: LocalIdentity | null;
   #presharedKey: Uint8Array;
-  /** null when we have no key, or the peer's is a low-order point: then nothing is said and nothing believed */
-  #staticStatic: Uint8Array | null;
+  /** undefined until it is wanted: a device may have thousands of peers, most of them silent */
+  #shared: Uint8Array | null | undefined;
 
   #state: HandshakeState = 'none';
   #localIndex: number | null = null;
@@ -97,7 +97,14 @@ export class Handshake {
     this.remoteStatic = remoteStatic.slice();
     this.#presharedKey = presharedKey?.slice() ?? new Uint8Array(KEY_LENGTH);
     this.#local = local;
-    this.#staticStatic = local && crypto.sharedSecret(local.privateKey, this.remoteStatic);
+  }
+
+  /** What the two static keys share; null when we have no key, or the peer's is a low-order point: then nothing is said and nothing believed. */
+  get #staticStatic(): Uint8Array | null {
+    if (this.#shared === undefined) {
+      this.#shared = this.#local && this.#crypto.sharedSecret(this.#local.privateKey, this.remoteStatic);
+    }
+    return this.#shared;
   }
 
   get state(): HandshakeState {
@@ -127,9 +134,9 @@ export class Handshake {
   /** Changes our own key, or takes it away, and forgets what is under way because it was made with the old one. */
   setLocalIdentity(local: LocalIdentity | null): void {
     this.clear();
-    wipe(this.#staticStatic);
+    wipe(this.#shared);
     this.#local = local;
-    this.#staticStatic = local && this.#crypto.sharedSecret(local.privateKey, this.remoteStatic);
+    this.#shared = undefined;
   }
 
   /** Changes the pre-shared key; null for none. It counts from the next response on. */
@@ -300,8 +307,8 @@ export class Handshake {
   /** The peer is being removed: wipes everything that is secret. */
   destroy(): void {
     this.clear();
-    wipe(this.#staticStatic, this.#presharedKey);
-    this.#staticStatic = null;
+    wipe(this.#shared, this.#presharedKey);
+    this.#shared = null;
   }
 
   /** ee and se, each from whichever halves this side holds. */
