@@ -252,6 +252,8 @@ export class Outbox {
       }
       this.drops.queueFull++;
     }
+    // When everything was dropped the slab was given back.
+    this.#open();
     if (this.#next - this.#first > this.#mask || this.#tail + length > this.#slab!.size) this.#compact();
     return this.#next - this.#first <= this.#mask && this.#tail + length <= this.#slab!.size;
   }

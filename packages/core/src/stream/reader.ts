@@ -42,6 +42,9 @@ export class RecordReader {
   #end = 0;
   #recordEnd = 0;
   #searching = false;
+  /** bytes at the cursor that belong to a record that was refused, and the length of that record */
+  #doubtful = 0;
+  #refusedLength = 0;
   #tail: Uint8Array = EMPTY;
   #kept = 0;
 
@@ -50,9 +53,9 @@ export class RecordReader {
     return this.#kept;
   }
 
-  /** Whether the stream is out of step now. */
+  /** Whether the stream is out of step now, or may be because a record was refused. */
   get searching(): boolean {
-    return this.#searching;
+    return this.#searching || this.#doubtful > 0;
   }
 
   /** How many more bytes complete the record that was begun; 0 when that is not known. */
@@ -79,6 +82,7 @@ export class RecordReader {
 
   /** Moves to the next complete record; false when there is none in the attached bytes. */
   next(): boolean {
+    if (this.#doubtful > 0 && !this.#lookInside()) return false;
     for (;;) {
       const at = this.#cursor;
       if (this.#end - at < HEADER_LENGTH) return false;
@@ -126,16 +130,10 @@ export class RecordReader {
       this.#skipTo(this.recordOffset + 1);
       return;
     }
-    let at = this.recordOffset;
-    for (;;) {
-      at = findHeader(this.#bytes, at + 1, Math.min(this.#end, this.#recordEnd + HEADER_LENGTH - 1));
-      if (at < 0 || at >= this.#recordEnd) return;
-      if (judgeMessage(this.#bytes, at, this.#end) !== 'noise') break;
-    }
-    this.resyncs++;
-    this.#searching = true;
-    this.skippedBytes += at - this.recordOffset;
-    this.#cursor = at;
+    this.#cursor = this.recordOffset + 1;
+    this.#doubtful = this.#recordEnd - this.#cursor;
+    this.#refusedLength = this.#recordEnd - this.recordOffset;
+    this.#lookInside();
   }
 
   /** Ends the walk and keeps what is incomplete. The attached bytes may be reused afterwards. */
@@ -149,6 +147,32 @@ export class RecordReader {
     }
     this.#kept = kept;
     this.#bytes = EMPTY;
+  }
+
+  /**
+   * Searches the rest of a refused record for a header with a message behind it. One that begins in the last bytes may end in what has not arrived: then those
+   * bytes are kept, and the search goes on when there are more.
+   * @returns false when more bytes are needed to say
+   */
+  #lookInside(): boolean {
+    const end = this.#cursor + this.#doubtful;
+    const limit = end + HEADER_LENGTH - 1;
+    let at = this.#cursor - 1;
+    while ((at = findHeader(this.#bytes, at + 1, Math.min(this.#end, limit))) >= 0) {
+      const likelihood = judgeMessage(this.#bytes, at, this.#end);
+      if (likelihood === 'noise') continue;
+      this.#cursor = at;
+      this.#doubtful = end - at;
+      if (likelihood === 'more bytes needed') return false;
+      this.#doubtful = 0;
+      this.#searching = true;
+      this.resyncs++;
+      this.skippedBytes += at - end + this.#refusedLength;
+      return true;
+    }
+    this.#cursor = this.#end >= limit ? end : Math.max(this.#cursor, this.#end - HEADER_LENGTH + 1);
+    this.#doubtful = end - this.#cursor;
+    return this.#doubtful === 0;
   }
 
   #skipTo(offset: number): void {
