@@ -21,7 +21,8 @@ import { guarded } from '../network/guard.js';
 import { isRunning, Journal, processStart, readState, removeState } from '../network/journal.js';
 import { chooseTable } from '../network/policy.js';
 import { needsPolicy } from '../network/routes.js';
-import { DEFAULT_MTU, setUpNetwork } from '../network/setup.js';
+import { chooseMtu, DEFAULT_MTU } from '../network/mtu.js';
+import { setUpNetwork } from '../network/setup.js';
 import type { Shell } from '../network/shell.js';
 import { undoNetwork } from '../network/teardown.js';
 import { clearLeftovers } from './down.js';
@@ -59,7 +60,7 @@ export async function bringUp<C extends Carrier>(job: UpJob<C>): Promise<C> {
   await checkFree(name, paths, job.shell);
   const settings = await settingsFor(job, shell);
   const { privateKey = null, replacePeers = true, peers, ...device } = settings;
-  const mtu = config.interface.mtu ?? DEFAULT_MTU;
+  const mtu = await mtuFor(job, settings, shell);
   // Without a key and peers it does nothing yet; those come after PreUp.
   const carrier = await job.start({ ...job.extra, name, mtu, settings: { ...device, peers: [] } });
   let journal: Journal | null = null;
@@ -74,7 +75,7 @@ export async function bringUp<C extends Carrier>(job: UpJob<C>): Promise<C> {
     });
     for (const command of config.interface.preUp) await shell.hook('PreUp', command, name);
     await carrier.configure({ privateKey, replacePeers, peers });
-    if (carrier.hasInterface) await setUpNetwork(name, config, settings.fwmark ?? 0, shell, journal);
+    if (carrier.hasInterface) await setUpNetwork(name, config, mtu, settings.fwmark ?? 0, shell, journal);
     for (const command of config.interface.postUp) await shell.hook('PostUp', command, name);
     if (carrier.hasInterface) {
       const endpoints = peers.flatMap(({ endpoint }) => (endpoint === undefined ? [] : [endpoint]));
@@ -97,6 +98,15 @@ async function settingsFor<C extends Carrier>(job: UpJob<C>, shell: Shell): Prom
   // Without an interface there are no routes, and nothing that could loop.
   if (job.extra.user !== undefined || !needsPolicy(config)) return settings;
   return { ...settings, fwmark: await chooseTable(config.interface.fwmark, shell) };
+}
+
+/** The configuration's MTU, else the one that suits the ways to the peers; where there is no interface nobody needs to ask. */
+async function mtuFor<C extends Carrier>(job: UpJob<C>, settings: DeviceSettings, shell: Shell): Promise<number> {
+  const { config } = job.parsed;
+  if (config.interface.mtu !== undefined) return config.interface.mtu;
+  if (job.extra.user !== undefined) return DEFAULT_MTU;
+  const endpoints = settings.peers.map(({ endpoint }) => endpoint ?? null);
+  return chooseMtu(config, endpoints, settings.fwmark ?? 0, shell);
 }
 
 async function interruptible<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {

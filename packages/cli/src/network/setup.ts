@@ -6,17 +6,16 @@ import { addDefault } from './policy.js';
 import { isCovered, routesOf, tableNumber, tableOf } from './routes.js';
 import type { Shell } from './shell.js';
 
-/** As wg(8) and the kernel have it: 1500 less what IPv6, UDP and a transport message add at most (40 + 8 + 32 bytes). */
-export const DEFAULT_MTU = 1420;
-
 /**
  * Gives an interface that is there what its configuration says: addresses, MTU, routes, name servers. What does
  * not go away with the interface is noted in the journal before it is done.
+ * @param mtu of the interface, bytes
  * @param mark that the device marks its packets with, and the table of the default routes, where there are such
  */
 export async function setUpNetwork(
   name: string,
   config: Config,
+  mtu: number,
   mark: number,
   shell: Shell,
   journal: Journal,
@@ -28,7 +27,7 @@ export async function setUpNetwork(
   const setup = {
     name,
     addresses: iface.addresses,
-    mtu: iface.mtu ?? DEFAULT_MTU,
+    mtu,
     routes: plain,
     ...(named === null ? {} : { table: tableNumber(named) }),
   };
