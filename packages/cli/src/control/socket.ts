@@ -35,14 +35,15 @@ export async function open(path: string): Promise<Socket> {
 export class SocketServer {
   readonly #server: Server;
   readonly #clients = new Set<Socket>();
-  readonly #identity: string;
+  /** null: there was no file of that name to begin with */
+  readonly #identity: string | null;
 
   private constructor(
     readonly path: string,
     server: Server,
   ) {
     this.#server = server;
-    this.#identity = identify(path)!;
+    this.#identity = identify(path);
     server.on('connection', (socket) => {
       this.#clients.add(socket);
       socket.on('close', () => this.#clients.delete(socket));
@@ -51,11 +52,12 @@ export class SocketServer {
 
   /**
    * Listens at `path` with mode 0600, in place of a stale socket if need be.
+   * @param fd a descriptor that listens there already, to be taken over
    * @throws WirestreamError already-running; not-a-socket; no-directory; unsafe-directory
    */
-  static async listen(path: string, serve: (socket: Socket) => Promise<void>): Promise<SocketServer> {
+  static async listen(path: string, serve: (socket: Socket) => Promise<void>, fd?: number): Promise<SocketServer> {
     makePrivateDir(path);
-    await clear(path);
+    if (fd === undefined) await clear(path);
     const server = createServer((socket) => {
       // A client that goes away is no event; what it wanted is over.
       socket.on('error', () => socket.destroy());
@@ -64,12 +66,16 @@ export class SocketServer {
         () => socket.destroy(),
       );
     });
+    if (fd !== undefined) {
+      await bind(server, { fd });
+      return new SocketServer(path, server);
+    }
     // Made under another name and linked to its own when it is ready: of two that want the name one gets it, nobody finds it with
     // another mode, and libuv, which removes on close the name that was bound, does not remove somebody else's file.
     const made = `${path}.${process.pid}`;
     rmSync(made, { force: true });
     try {
-      await bind(server, made);
+      await bind(server, { path: made });
       chmodSync(made, 0o600);
       linkSync(made, path);
     } catch (error) {
@@ -88,7 +94,7 @@ export class SocketServer {
 
   /** @param linger let clients read what has been written to them; else they are cut off */
   async close(linger = false): Promise<void> {
-    if (this.present) unlinkSync(this.path);
+    if (this.#identity !== null && this.present) unlinkSync(this.path);
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     for (const socket of this.#clients) {
       if (linger) socket.end(() => socket.destroy());
@@ -98,10 +104,10 @@ export class SocketServer {
   }
 }
 
-async function bind(server: Server, path: string): Promise<void> {
+async function bind(server: Server, where: { path: string } | { fd: number }): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(path, () => {
+    server.listen(where, () => {
       server.off('error', reject);
       resolve();
     });

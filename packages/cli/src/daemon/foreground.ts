@@ -6,12 +6,9 @@ import type { Shell } from '../network/shell.js';
 import { runHooks, undoNetwork } from '../network/teardown.js';
 import { forget } from './down.js';
 import { createHost, makesInterface, type DriverName, type HostOptions } from './host.js';
+import { tellChanges } from './telling.js';
 import { Tunnel } from './tunnel.js';
 import type { Carrier } from './up.js';
-import { changes } from './watch.js';
-
-/** Between two looks at the device, ms. */
-const LOOK_EVERY = 1000;
 
 /** A tunnel in the process of the command itself. */
 export class ForegroundTunnel implements Carrier {
@@ -48,13 +45,13 @@ export class ForegroundTunnel implements Carrier {
    * @throws what the tunnel died of
    */
   async stay(shell: Shell, interrupt: AbortSignal): Promise<void> {
-    const watching = this.#tellChanges(shell);
+    const stopTelling = tellChanges(this.tunnel, (line) => shell.say(line));
     const told = new Promise<'interrupted'>((resolve) => {
       if (interrupt.aborted) resolve('interrupted');
       interrupt.addEventListener('abort', () => resolve('interrupted'));
     });
     const end = await Promise.race([this.tunnel.ended, told]);
-    clearInterval(watching);
+    stopTelling();
     // Whoever asked on the control socket is `down`, which does the rest itself.
     if (end !== 'interrupted' && end.why === 'asked') return this.tunnel.close();
     const state = readState(this.paths, this.name);
@@ -67,18 +64,5 @@ export class ForegroundTunnel implements Carrier {
     if (state !== null) await runHooks('PostDown', state.iface.postDown, state, shell);
     forget(this.name, this.paths);
     if (end !== 'interrupted' && end.why === 'fatal') throw end.error;
-  }
-
-  #tellChanges(shell: Shell): NodeJS.Timeout {
-    let before = null as Awaited<ReturnType<Tunnel['snapshot']>> | null;
-    const look = async () => {
-      const after = await this.tunnel.snapshot();
-      for (const line of changes(before, after)) shell.say(`${new Date().toISOString()} ${line}`);
-      before = after;
-    };
-    // A device that is ending has nothing more to tell.
-    const lookQuietly = () => void look().catch(() => undefined);
-    lookQuietly();
-    return setInterval(lookQuietly, LOOK_EVERY);
   }
 }

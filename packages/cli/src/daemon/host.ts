@@ -16,6 +16,8 @@ export interface HostOptions {
   readonly settings: DeviceSettings;
   /** whether to ask the kernel for TUN offload; yes when absent */
   readonly offload?: boolean;
+  /** a TUN that somebody else opened, instead of one to be made (linux driver) */
+  readonly tunFd?: number;
   /** the file to append a Wireshark key log to; without it none is made */
   readonly keyLogFile?: string;
   /** what the user-space stack is to do, where there is one */

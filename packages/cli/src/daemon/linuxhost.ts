@@ -15,9 +15,12 @@ export class LinuxHost extends EventEmitter<{ fatal: [Error] }> implements Tunne
   #engine: EngineHost | null = null;
 
   async start(options: HostOptions): Promise<void> {
-    const { name, mtu, settings, offload = true, keyLogFile } = options;
+    const { name, mtu, settings, offload = true, keyLogFile, tunFd } = options;
     const keyLog = keyLogFile === undefined ? {} : { keyLog: keyLogTo(keyLogFile) };
-    const engine = await startEngine({ name, mtu, settings, offload }, keyLog);
+    const engine = await startEngine(
+      { name, mtu, settings, offload, ...(tunFd === undefined ? {} : { tunFd }) },
+      keyLog,
+    );
     this.#engine = engine;
     void engine.ended.then((error) => {
       if (error !== null) this.emit('fatal', error);

@@ -44,11 +44,20 @@ export class Tunnel {
     this.#started = new Promise((resolve) => (this.#open = resolve));
   }
 
-  /** @throws WirestreamError already-running, and what the host fails with; nothing is left then */
-  static async start(host: TunnelHost, options: HostOptions, paths: RunPaths, version: string): Promise<Tunnel> {
+  /**
+   * @param uapiFd a configuration socket that somebody else listens on already, instead of one to be made
+   * @throws WirestreamError already-running, and what the host fails with; nothing is left then
+   */
+  static async start(
+    host: TunnelHost,
+    options: HostOptions,
+    paths: RunPaths,
+    version: string,
+    uapiFd?: number,
+  ): Promise<Tunnel> {
     const tunnel = new Tunnel(host);
     try {
-      await tunnel.#listen(options.name, paths, version);
+      await tunnel.#listen(options.name, paths, version, uapiFd);
       host.on('fatal', (error) => void tunnel.stop({ why: 'fatal', error }));
       await host.start(options);
     } catch (error) {
@@ -82,7 +91,7 @@ export class Tunnel {
     this.#sockets = [];
   }
 
-  async #listen(name: string, paths: RunPaths, version: string): Promise<void> {
+  async #listen(name: string, paths: RunPaths, version: string, uapiFd?: number): Promise<void> {
     const backend = {
       snapshot: async () => this.snapshot(),
       capture: async (options: TapOptions, ready: () => void) => {
@@ -102,7 +111,7 @@ export class Tunnel {
     };
     const control = await SocketServer.listen(controlSocket(paths, name), async (s) => serveControl(s, backend));
     this.#sockets.push(control);
-    const uapi = await SocketServer.listen(uapiSocket(paths, name), async (s) => serveUapi(s, backend));
+    const uapi = await SocketServer.listen(uapiSocket(paths, name), async (s) => serveUapi(s, backend), uapiFd);
     this.#sockets.push(uapi);
     this.#watcher = watch(paths.uapiDir, () => {
       if (!uapi.present) void this.stop({ why: 'socket-removed' });
