@@ -7,6 +7,7 @@ import type { Socket } from './socket.js';
 /** The machines, and a lane for each direction between two of them. */
 export class Network {
   readonly machines: Machine[] = [];
+  readonly #lastAt = new Map<string, Machine>();
   readonly #lanes = new Map<Machine, Map<Machine, Lane>>();
 
   constructor(
@@ -24,7 +25,12 @@ export class Network {
 
   /** Whoever packets to an address reach. */
   machineAt(address: string): Machine | null {
-    return this.machines.find((m) => (m.behind ?? m.address) === address) ?? null;
+    const last = this.#lastAt.get(address);
+    // Machines move: where one was found before is where to look first.
+    if (last !== undefined && (last.behind ?? last.address) === address) return last;
+    const machine = this.machines.find((m) => (m.behind ?? m.address) === address) ?? null;
+    if (machine !== null) this.#lastAt.set(address, machine);
+    return machine;
   }
 
   lane(from: Machine, to: Machine): Lane {

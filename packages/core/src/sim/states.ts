@@ -1,3 +1,4 @@
+import type { ConnectionState } from '../stream/connection.js';
 import type { Links } from '../stream/links.js';
 import type { Host } from './host.js';
 
@@ -10,17 +11,30 @@ export class StateLog {
   readonly states = new Map<string, number>();
   /** triple → triple */
   readonly transitions = new Map<string, number>();
-  readonly #last = new WeakMap<Links, string>();
+  readonly #last = new WeakMap<Links, Triple>();
 
   observe(host: Host): void {
+    const { size } = host.device.pending;
+    const pending: Triple['pending'] = size === 0 ? 'no' : size === 1 ? 'one' : 'more';
     for (const peer of host.device.peers.values()) {
       if (peer.transport !== 'tcp') continue;
-      const state = triple(host, peer.links);
+      const { outbound, candidate, inbound } = peer.links;
       const last = this.#last.get(peer.links);
-      if (state === last) continue;
-      this.#last.set(peer.links, state);
+      // After each turn of each host: mostly nothing has changed, and then nothing is made.
+      if (
+        last !== undefined &&
+        last.outbound === outbound?.state &&
+        last.candidate === candidate?.state &&
+        last.inbound === inbound?.state &&
+        last.pending === pending
+      ) {
+        continue;
+      }
+      const triple = { outbound: outbound?.state, candidate: candidate?.state, inbound: inbound?.state, pending };
+      this.#last.set(peer.links, triple);
+      const state = nameOf(triple);
       count(this.states, state);
-      if (last !== undefined) count(this.transitions, `${last} → ${state}`);
+      if (last !== undefined) count(this.transitions, `${nameOf(last)} → ${state}`);
     }
   }
 
@@ -30,12 +44,15 @@ export class StateLog {
   }
 }
 
-function triple(host: Host, links: Links): string {
-  const candidate = links.candidate === null ? '' : `+${links.candidate.state}`;
-  const outbound = (links.outbound?.state ?? 'none') + candidate;
-  const inbound = links.inbound?.state ?? 'none';
-  const pending = host.device.pending.size;
-  return `${outbound}, ${inbound}, ${pending === 0 ? 'no' : pending === 1 ? 'one' : 'more'} pending`;
+interface Triple {
+  readonly outbound: ConnectionState | undefined;
+  readonly candidate: ConnectionState | undefined;
+  readonly inbound: ConnectionState | undefined;
+  readonly pending: 'no' | 'one' | 'more';
+}
+
+function nameOf({ outbound, candidate, inbound, pending }: Triple): string {
+  return `${outbound ?? 'none'}${candidate === undefined ? '' : `+${candidate}`}, ${inbound ?? 'none'}, ${pending} pending`;
 }
 
 function count(map: Map<string, number>, key: string, by = 1): void {

@@ -4,10 +4,10 @@ import type { Device } from '../device/device.js';
 import type { Peer } from '../device/peer.js';
 import type { PeerSettings, Transport } from '../device/settings.js';
 import type { Crypto } from '../noise/crypto.js';
-import { PENDING_BYTES, PENDING_MAX } from '../stream/pending.js';
 import type { Connection } from '../stream/connection.js';
 import { Clock } from './clock.js';
 import { Host, type HostOptions } from './host.js';
+import { checkInvariants } from './invariants.js';
 import { LANE_OPTIONS, type Damage, type Lane, type LaneOptions, type LaneState } from './lane.js';
 import { endpoint, type Machine } from './machine.js';
 import { Network } from './network.js';
@@ -54,8 +54,6 @@ export interface Ping {
 
 const PORT = 51820;
 const MTU = 1420;
-/** Connections that one peer may have at once: both directions, a candidate, and a few that drain. */
-const CONNECTIONS_MAX = 12;
 
 export class World {
   readonly clock = new Clock();
@@ -254,7 +252,10 @@ export class World {
       ...options.host,
     });
     host.skew = skew;
-    host.observe = () => this.#check(host);
+    host.observe = () => {
+      this.states.observe(host);
+      checkInvariants(host, PORT);
+    };
     this.hosts[i] = host;
     this.machine(i).isUp = true;
     const peers: PeerSettings[] = [];
@@ -309,47 +310,5 @@ export class World {
   newAddress(): string {
     this.#addresses++;
     return `192.0.${this.#addresses >> 8}.${this.#addresses & 255}`;
-  }
-
-  // ---- what holds at all times
-
-  #check(host: Host): void {
-    this.states.observe(host);
-    const { device } = host;
-    const fail = (property: string, detail: string) => {
-      throw new Violation(property, `${host.options.name}: ${detail}`);
-    };
-    if (device.pending.size > PENDING_MAX) fail('bounded strangers', `${device.pending.size} pending`);
-    const dial = host.dials.at(-1);
-    if (dial !== undefined && dial.port !== PORT)
-      fail('known port', `dials port ${dial.port}, at which nobody said to be`);
-    let connections = device.pending.size;
-    for (const peer of device.peers.values()) {
-      const { all, active } = peer.links;
-      connections += all.length;
-      if (all.length > CONNECTIONS_MAX) fail('bounded connections', `${all.length} to one peer`);
-      if (active !== null && !all.includes(active)) fail('one active carrier', 'the active connection is not listed');
-      if (active === null && peer.transport === 'tcp' && all.some((c) => c.state === 'authenticated')) {
-        fail('one active carrier', 'an authenticated connection is there, but none is active');
-      }
-      for (const connection of all) {
-        if (connection.peer !== peer || host.socketOf(connection) === null) fail('ownership', 'not the peer’s own');
-      }
-    }
-    if (connections !== host.connectionCount) {
-      fail('ownership', `${host.connectionCount} connections, of which ${connections} have an owner`);
-    }
-    const unit = this.#strangersOf(host);
-    if (unit !== null) fail('bounded strangers', unit);
-  }
-
-  #strangersOf(host: Host): string | null {
-    for (const socket of host.machine.sockets) {
-      const connection = host.connectionOf(socket);
-      if (connection === null || connection.peer !== null) continue;
-      if (connection.reader.kept > PENDING_BYTES + host.options.readMax) return `${connection.reader.kept} bytes kept`;
-      if (!connection.outbox.isEmpty) return 'something is queued to be sent to it';
-    }
-    return null;
   }
 }

@@ -131,7 +131,7 @@ function checkConvergence(world: World): void {
     }
     world.run(ms);
   };
-  pingAll(500, CALM);
+  pingAll(1_000, CALM);
   const moves = () =>
     meeting.map(([a, b]) => world.peer(a, b).links.carrierChanges + world.peer(b, a).links.carrierChanges);
   const before = moves();
