@@ -3,7 +3,7 @@ import type { CaptureFeed } from '@wirestream/core/capture/live/captures';
 import type { TapOptions } from '@wirestream/core/capture/live/encoder';
 import type { DeviceSettings } from '@wirestream/core/device/settings';
 import type { DeviceSnapshot } from '@wirestream/core/device/snapshot';
-import { nativeCrypto } from '@wirestream/core/noise/native';
+import { fastestProvider } from '@wirestream/core/portable/provider';
 import { RootlessTunnel } from '@wirestream/core/portable/rootless/tunnel';
 import type { HostOptions, TunnelHost, UserSide } from './host.js';
 import { keyLogTo } from './keylog.js';
@@ -18,7 +18,7 @@ export class RootlessHost extends EventEmitter<{ fatal: [Error] }> implements Tu
 
   async start(options: HostOptions): Promise<void> {
     const tunnel = new RootlessTunnel({
-      crypto: nativeCrypto,
+      ...(await fastestProvider(process.env['WIRESTREAM_NATIVE'] !== '0')),
       settings: options.settings,
       mtu: options.mtu,
       addresses: [],

@@ -42,6 +42,8 @@ const TIMER_MAX = 0x7fffffff;
 
 export interface PortableOptions {
   readonly crypto: Crypto;
+  /** makes the memory that `crypto` works on; plain memory when absent. Inner packets given to `packet` are to lie in such memory too */
+  readonly makeSlab?: (size: number) => Slab;
   readonly settings: DeviceSettings;
   /** of the inner interface, bytes */
   readonly mtu: number;
@@ -59,13 +61,13 @@ export interface PortableOptions {
 }
 
 export class PortableDriver implements Driver {
-  readonly slabs = new SlabPool(QUEUE_SLAB);
+  readonly slabs: SlabPool;
   readonly inner: PacketSink;
   readonly datagrams: DatagramSink;
   readonly device: Device;
 
   readonly #options: PortableOptions;
-  readonly #input = Slab.plain(RECORD_MAX + CHUNK_MAX);
+  readonly #input: Slab;
   readonly #flushes = new Set<Connection>();
   readonly #outgoing: { bytes: Uint8Array; to: Endpoint }[] = [];
   readonly #sockets = new Map<Connection, net.Socket>();
@@ -80,13 +82,16 @@ export class PortableDriver implements Driver {
 
   constructor(options: PortableOptions) {
     this.#options = options;
-    const innerSlab = Slab.plain(RECORD_MAX);
+    const makeSlab = options.makeSlab ?? Slab.plain;
+    this.slabs = new SlabPool(QUEUE_SLAB, makeSlab);
+    this.#input = makeSlab(RECORD_MAX + CHUNK_MAX);
+    const innerSlab = makeSlab(RECORD_MAX);
     this.inner = {
       slab: innerSlab,
       reserve: () => 0,
       commit: (offset, length, from) => options.deliver(innerSlab, offset, length, from),
     };
-    const outSlab = Slab.plain(RECORD_MAX);
+    const outSlab = makeSlab(RECORD_MAX);
     this.datagrams = {
       slab: outSlab,
       reserve: () => 0,

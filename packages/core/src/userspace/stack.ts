@@ -45,6 +45,8 @@ export interface StackOptions {
   readonly policy: Policy;
   /** our tunnel addresses, 4 or 16 bytes each */
   readonly addresses: readonly Uint8Array[];
+  /** makes the memory that packets are sent from; plain memory when absent */
+  readonly makeSlab?: (size: number) => Slab;
 }
 
 /** Counters of packets that were for nobody. */
@@ -73,7 +75,7 @@ export class UserStack {
     private readonly options: StackOptions,
   ) {
     const { policy, mtu, limits } = options;
-    const out = Slab.plain(OUT_SIZE);
+    const out = (options.makeSlab ?? Slab.plain)(OUT_SIZE);
     const draw = new Draw((bytes) => host.random(bytes));
     const sender = new PacketSender(host, out, mtu, draw);
     this.#icmp = new IcmpSender(out, sender);

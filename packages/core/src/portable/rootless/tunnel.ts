@@ -50,6 +50,8 @@ const PING_DATA = 56;
 
 export interface RootlessOptions {
   readonly crypto: Crypto;
+  /** makes the memory that `crypto` works on (see `fastestProvider`) */
+  readonly makeSlab?: (size: number) => Slab;
   readonly settings: DeviceSettings;
   /** our addresses inside the tunnel, 4 or 16 bytes each; host bits kept */
   readonly addresses: readonly { readonly bytes: Uint8Array }[];
@@ -93,10 +95,13 @@ export class RootlessTunnel implements StackHost, Turns {
     const addresses = options.addresses.map(({ bytes }) => bytes);
     const rules = [...(options.allow ?? []), ...(options.exit === true ? [ALLOW_ALL] : [])];
     this.#policy = new Policy(addresses, rules, options.remoteForwards ?? []);
-    this.stack = new UserStack(this, { mtu, addresses, limits: flowLimits(descriptorLimit()), policy: this.#policy });
+    const memory = options.makeSlab === undefined ? {} : { makeSlab: options.makeSlab };
+    const limits = flowLimits(descriptorLimit());
+    this.stack = new UserStack(this, { mtu, addresses, limits, policy: this.#policy, ...memory });
     this.#resolver = new Resolver(this, options.nameServers ?? null);
     this.driver = new PortableDriver({
       crypto: options.crypto,
+      ...memory,
       settings: options.settings,
       mtu,
       deliver: (slab, offset, length) => this.stack.packet(this.driver.turnAt, slab, offset, length),

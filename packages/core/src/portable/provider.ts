@@ -1,0 +1,30 @@
+import type { Crypto } from '../noise/crypto.js';
+import { nativeCrypto } from '../noise/native.js';
+import { Slab } from '../slab/slab.js';
+
+/** What computes, and what makes the memory that it works on. */
+export interface Provider {
+  readonly crypto: Crypto;
+  readonly makeSlab: (size: number) => Slab;
+}
+
+/** Node's own crypto, which is always there. */
+export const plainProvider: Provider = { crypto: nativeCrypto, makeSlab: Slab.plain };
+
+/**
+ * The fastest provider for the portable driver here: OpenSSL's EVP through koffi where that loads and passes its test, several times as fast as
+ * node:crypto's objects, else those.
+ * @param native false: nothing native is loaded at all
+ */
+export async function fastestProvider(native = true): Promise<Provider> {
+  if (!native) return plainProvider;
+  try {
+    const { evpCrypto, chooseCrypto } = await import('../linux/choosecrypto.js');
+    const { nativeSlab } = await import('../linux/nativeslab.js');
+    const { crypto } = chooseCrypto();
+    return crypto === evpCrypto ? { crypto, makeSlab: nativeSlab } : { crypto, makeSlab: Slab.plain };
+  } catch {
+    // No koffi for this platform.
+    return plainProvider;
+  }
+}
