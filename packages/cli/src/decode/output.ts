@@ -41,15 +41,17 @@ export class CaptureOutput {
   readonly write = (bytes: Uint8Array): void => {
     this.#gathered.push(bytes);
     this.#size += bytes.length;
-    if (this.#size >= BATCH) this.#flush();
+    if (this.#size >= BATCH) this.flush();
   };
 
   close(): void {
-    this.#flush();
+    this.flush();
     if (this.file !== '-') closeSync(this.#descriptor);
   }
 
-  #flush(): void {
+  /** Writes what has been gathered. */
+  flush(): void {
+    if (this.#size === 0) return;
     const bytes = Buffer.concat(this.#gathered);
     this.#gathered = [];
     this.#size = 0;

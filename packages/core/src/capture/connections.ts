@@ -96,6 +96,11 @@ export class ConnectionTable {
     if ((flags & (Tcp.fin | Tcp.rst)) !== 0) this.#closing(flow, side, (flags & Tcp.rst) !== 0 ? 'RST' : 'FIN', now);
   }
 
+  /** Nothing comes, and it is that late: what has waited long enough for its predecessors is handed on. */
+  idle(now: number): void {
+    if (now - this.#sweptAt >= 1) this.#sweep(now);
+  }
+
   /** Ends all connections (end of the capture), in order of appearance. */
   end(): void {
     for (const flow of [...this.#flows.values()].sort((a, b) => a.id - b.id)) this.#finish(flow);

@@ -116,6 +116,12 @@ export class Dissector implements CaptureHandler, ConnectionSink, RecordSink {
     } else this.#transport(bytes, now);
   }
 
+  /** Nothing comes at the moment, and it is that late, s since the Unix epoch: hands on what has waited long enough for more. */
+  idle(now: number): void {
+    if (this.#opener.isDue(now)) this.#opener.releaseOld(now);
+    this.#connections.idle(now);
+  }
+
   /** Says that the capture has ended: whatever is incomplete is reported and all keys are forgotten. */
   end(): void {
     this.#ending = true;
