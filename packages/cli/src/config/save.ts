@@ -1,16 +1,55 @@
 import { formatEndpoint } from '@wirestream/core/address/endpoint';
-import type { Config, PeerConfig } from '@wirestream/core/config/config';
-import { parseEndpointName } from '@wirestream/core/config/values';
+import { formatPrefix } from '@wirestream/core/address/ip';
+import type { Config, InterfaceAddress, PeerConfig } from '@wirestream/core/config/config';
+import { parseEndpointName, parseInterfaceAddress } from '@wirestream/core/config/values';
 import { formatConfig } from '@wirestream/core/config/write';
 import type { DeviceSnapshot, PeerSnapshot } from '@wirestream/core/device/snapshot';
 import { writeAtomically, type TunnelState } from '../network/journal.js';
 import type { Shell } from '../network/shell.js';
 
-/** SaveConfig: the file becomes what the tunnel is now. Comments in it are lost, as with wg-quick(8). */
+/**
+ * SaveConfig: the file becomes what the tunnel is now, addresses and MTU of its interface included. Comments in it are lost, as with
+ * wg-quick(8).
+ */
 export async function saveConfig(state: TunnelState, device: DeviceSnapshot, shell: Shell): Promise<void> {
-  await Promise.resolve();
+  const shown = await shell.query(['ip', '-o', 'address', 'show', 'dev', state.name]);
+  const link = await shell.query(['ip', '-o', 'link', 'show', 'dev', state.name]);
   shell.say(`[#] save the configuration to ${state.configPath}`);
-  writeAtomically(state.configPath, formatConfig(configOf(state, device)));
+  const config = configOf({ ...state, iface: asItIs(state.iface, shown, link) }, device);
+  writeAtomically(state.configPath, formatConfig(config));
+}
+
+/**
+ * The section with what of it was changed on the interface since.
+ * @param addresses as `ip -o address` prints them, @param link as `ip -o link` does; null where there is no interface of that name
+ */
+export function asItIs(
+  iface: TunnelState['iface'],
+  addresses: string | null,
+  link: string | null,
+): TunnelState['iface'] {
+  const mtu = /\bmtu ([0-9]+)/.exec(link ?? '')?.[1];
+  return {
+    ...iface,
+    ...(addresses === null ? {} : { addresses: addressesNow(iface.addresses, addresses) }),
+    // One that was computed is computed again.
+    ...(iface.mtu === undefined || mtu === undefined ? {} : { mtu: Number(mtu) }),
+  };
+}
+
+function addressesNow(before: readonly InterfaceAddress[], text: string): InterfaceAddress[] {
+  const known = new Set(before.map(formatPrefix));
+  const found = [...text.matchAll(/\binet6? (\S+)(?: brd \S+)? scope (\S+)/g)].flatMap(([, address, scope]) => {
+    const parsed = parseInterfaceAddress(address!);
+    // The kernel gives interfaces link-local addresses by itself.
+    return parsed === null || (scope === 'link' && !known.has(formatPrefix(parsed))) ? [] : [parsed];
+  });
+  // In the file's order, what is new behind it: the kernel has its own.
+  const now = new Set(found.map(formatPrefix));
+  return [
+    ...before.filter((address) => now.has(formatPrefix(address))),
+    ...found.filter((address) => !known.has(formatPrefix(address))),
+  ];
 }
 
 /** The configuration that would give a device as it is, with what of the interface only the file knows. */

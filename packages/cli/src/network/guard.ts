@@ -15,8 +15,12 @@ export function guarded(shell: Shell, signal: AbortSignal): Shell {
     query: async (argv) => shell.query(argv),
     hook: async (kind, command, name) => {
       check();
-      await shell.hook(kind, command, name);
-      check();
+      try {
+        await shell.hook(kind, command, name);
+      } finally {
+        // Ctrl-C reaches what the hook runs as well; that it failed then is not what has to be told.
+        check();
+      }
     },
     has: (program) => shell.has(program),
     say: (line) => shell.say(line),
