@@ -1,6 +1,7 @@
 import { WirestreamError } from '@wirestream/core/device/errors';
 import type { DeviceSettings } from '@wirestream/core/device/settings';
 import { ERRNO, UapiError } from '@wirestream/core/uapi/uapi';
+import { isKernelDevice } from '../show/kernel.js';
 import { uapiSocket, type RunPaths } from './paths.js';
 import { socketTrouble } from './trouble.js';
 import { changeUapi } from './uapi.js';
@@ -35,6 +36,9 @@ function explain(error: unknown, name: string, settings: DeviceSettings): unknow
       `${what}: ${reason}`,
       foreign ? 'only tunnels of wirestream know a transport; is this one?' : hint,
     );
+  }
+  if ((error as NodeJS.ErrnoException).code === 'ENOENT' && isKernelDevice(name)) {
+    return new WirestreamError('kernel-device', `${what}: it is the kernel's own`, 'wg changes those');
   }
   return socketTrouble(error, what);
 }

@@ -6,6 +6,7 @@ import { UapiError } from '@wirestream/core/uapi/uapi';
 import { ControlClient } from '../control/control.js';
 import { controlSocket, uapiSocket, type RunPaths } from '../control/paths.js';
 import { probeSocket } from '../control/socket.js';
+import { socketTrouble } from '../control/trouble.js';
 import { readUapi } from '../control/uapi.js';
 import { interfaceName } from '../control/zones.js';
 import { publicKeyOf } from '../keys.js';
@@ -79,24 +80,7 @@ async function fromOthers(name: string, paths: RunPaths): Promise<DeviceSnapshot
 
 function explain(error: unknown, name: string): unknown {
   if (isWirestreamError(error)) return error;
-  const { code } = error as NodeJS.ErrnoException;
   const what = `Unable to access interface ${name}`;
-  if (code === 'ENOENT' || code === 'ECONNREFUSED') {
-    return new WirestreamError(
-      'no-such-device',
-      `${what}: No such device`,
-      'wirestream show interfaces lists what there is',
-    );
-  }
-  if (code === 'EACCES' || code === 'EPERM') {
-    return new WirestreamError(
-      'device-unreadable',
-      `${what}: Operation not permitted`,
-      'run it as the user who brought it up',
-    );
-  }
-  if (error instanceof UapiError || code !== undefined) {
-    return new WirestreamError('device-unreadable', `${what}: ${(error as Error).message}`);
-  }
-  return error;
+  if (error instanceof UapiError) return new WirestreamError('device-unreadable', `${what}: ${error.message}`);
+  return socketTrouble(error, what);
 }

@@ -112,8 +112,11 @@ describeReal('interoperation over UDP', ['wg', 'wireguard-go', 'iperf3'], () => 
     });
 
     if (LONG) {
-      test.each(['wirestream', 'wireguard-go'] as const)('rekeying, %s having initiated', async (initiator) => {
-        await begin(initiator, 'v4', presharedKey());
+      test.each([
+        ['wirestream', 'v4', 'with'],
+        ['wireguard-go', 'v6', 'without'],
+      ] as const)('rekeying, %s having initiated over IP%s, %s a preshared key', async (initiator, outer, secret) => {
+        await begin(initiator, outer, secret === 'with' ? presharedKey() : undefined);
         const [ns, target] =
           initiator === 'wirestream' ? [hosts.a.ns, '10.8.0.2'] : ([hosts.b.ns, '10.8.0.1'] as const);
         await reachable(ns, target);
