@@ -15,6 +15,7 @@ import { RecordKind } from '../stream/outbox.js';
 import type { DatagramCarrier } from './datagram.js';
 import type { Scheduled } from './deadlines.js';
 import type { Device } from './device.js';
+import { KeyDoubt } from './doubt.js';
 import { DropCounters } from './drops.js';
 import { PeerEndpoint } from './peerendpoint.js';
 import type { PeerSnapshot } from './snapshot.js';
@@ -69,6 +70,8 @@ export class Peer implements Scheduled, LinksOwner {
   readonly staged = new StagedQueue();
   readonly drops = new DropCounters();
   readonly endpoint = new PeerEndpoint();
+  /** whether data waits because the peer may have lost its keys (over TCP, where connections tell) */
+  readonly doubt = new KeyDoubt();
   datagram: DatagramCarrier | null = null;
   presharedKey: Uint8Array | null = null;
   /** the peer's own choice; null for the device's */
@@ -121,7 +124,8 @@ export class Peer implements Scheduled, LinksOwner {
   send(now: number, slab: Slab, offset: number, length: number): void {
     const keypair = this.keypairs.current;
     const carrier = this.carrier;
-    if (carrier === null || keypair === null || !keypair.canSend(now) || !this.staged.isEmpty) {
+    const waits = carrier === null || keypair === null || !keypair.canSend(now) || !this.staged.isEmpty;
+    if (waits || now < this.doubt.until) {
       const overflow = this.staged.push(slab.bytes, offset, length);
       if (overflow > 0) this.drops.count('staged-overflow', overflow);
       this.sendStaged(now);
@@ -142,6 +146,7 @@ export class Peer implements Scheduled, LinksOwner {
       const carrier = this.carrier;
       if (keypair === null || !keypair.canSend(now)) return this.initiate(now);
       if (carrier === null) return this.#wantCarrier(now);
+      if (now < this.doubt.until) return;
       const packet = this.staged.shift()!;
       const padded = paddedLength(packet.length, this.device.mtu);
       const room = this.#reserve(carrier, padded, packet, 0, packet.length);
@@ -232,6 +237,7 @@ export class Peer implements Scheduled, LinksOwner {
    */
   identityChanged(): void {
     this.keypairs.expire();
+    this.doubt.end();
     this.#initiationAt = this.#notBefore = -Infinity;
     this.#unansweredSince = this.#tiedSince = Infinity;
   }
@@ -324,6 +330,7 @@ export class Peer implements Scheduled, LinksOwner {
 
   /** A handshake is complete at this end: the response verified, or the first data under the new keys did. */
   handshakeCompleted(now: number, carrier: Carrier | null): void {
+    this.doubt.end();
     this.timers.handshakeComplete();
     this.lastHandshake = this.device.wallTime();
     this.#initiationCarrier = null;
@@ -366,12 +373,17 @@ export class Peer implements Scheduled, LinksOwner {
     return this.keypairs.current?.isInitiator ?? true;
   }
 
-  greet(now: number, connection: Connection, anew: boolean): void {
+  greet(now: number, connection: Connection, anew: boolean, takesOver: boolean): void {
     const keypair = this.keypairs.current;
     const live = keypair !== null && keypair.canSend(now);
     if (live) this.#keepaliveOn(now, keypair, connection);
     if (!live || anew) this.initiateOn(now, connection);
-    if (live) this.sendStaged(now);
+    if (live && anew && takesOver) this.doubt.redialled(now, connection);
+  }
+
+  /** @see LinksOwner. Without keys the greeting has begun a handshake; to begin another would count as asking for it anew, for ever. */
+  linked(now: number): void {
+    if (this.hasSession(now)) this.sendStaged(now);
   }
 
   #keepaliveOn(now: number, keypair: Keypair, connection: Connection): void {
@@ -390,13 +402,15 @@ export class Peer implements Scheduled, LinksOwner {
 
   /** When `wake` wants to be called. */
   next(): number {
-    return Math.min(this.timers.next(), this.#deferredAt, this.transport === 'tcp' ? this.links.next() : Infinity);
+    const links = this.transport === 'tcp' ? this.links.next() : Infinity;
+    return Math.min(this.timers.next(), this.#deferredAt, this.doubt.endsAt, links);
   }
 
   /** What `next` is for, for people and logs. */
   whyNext(): string {
     const at = this.next();
     if (at === this.#deferredAt) return 'initiation on a fresh connection';
+    if (at === this.doubt.endsAt) return 'data that waits for keys';
     if (at === this.links.next()) return 'dial or connection deadline';
     return 'peer timer';
   }
@@ -407,6 +421,10 @@ export class Peer implements Scheduled, LinksOwner {
       this.#deferredAt = Infinity;
       this.#deferredOn = null;
       if (connection.isUsable) this.#sendInitiation(now, connection);
+    }
+    if (now >= this.doubt.endsAt) {
+      this.doubt.end();
+      this.sendStaged(now);
     }
     for (let due = this.timers.expired(now); due !== null; due = this.timers.expired(now)) {
       if (due === 'retry-handshake') this.#retryHandshake(now);
@@ -459,6 +477,7 @@ export class Peer implements Scheduled, LinksOwner {
     this.timers.clear();
     this.#deferredAt = Infinity;
     this.#deferredOn = null;
+    this.doubt.end();
     this.staged.clear();
     this.wipeKeys();
     this.handshake.destroy();

@@ -194,6 +194,7 @@ function receiveInitiation(
     return drop(peer, 'wrong-carrier', Verdict.neutral);
   }
 
+  const isFirstWord = connection !== null && connection.peer === null;
   const tie = connection !== null && peer.standsInTie(now);
   const oldIndex = peer.handshake.localIndex;
   const verdict = tie
@@ -204,6 +205,7 @@ function receiveInitiation(
   if (verdict === 'flooding') return drop(peer, 'initiation-flood', Verdict.neutral);
   peer.rxBytes += INITIATION_LENGTH;
   const carrier = authenticated(device, now, peer, connection, from, true);
+  if (isFirstWord && peer.hasSession(now)) peer.doubt.initiated(now, connection);
   if (tie) {
     peer.tied(now, connection);
     return Verdict.authentic;
@@ -279,9 +281,8 @@ function receiveData(
   peer.rxBytes += length;
   const newest = keypair.replay.isNewest(counterHi(bytes, offset), counterLo(bytes, offset));
   const carrier = authenticated(device, now, peer, connection, from, newest && keypair !== peer.keypairs.previous);
-  if (peer.keypairs.received(keypair)) {
-    peer.handshakeCompleted(now, carrier);
-  }
+  if (peer.keypairs.received(keypair)) peer.handshakeCompleted(now, carrier);
+  else if (keypair === peer.keypairs.current) peer.doubt.heard(connection);
   // What waited for these keys, or for a connection.
   if (!peer.staged.isEmpty) peer.sendStaged(now);
   peer.keepFreshReceiving(now);

@@ -38,9 +38,11 @@ export interface LinksOwner {
   readonly leads: boolean;
   /**
    * A connection that we dialled is up: say something on it at once, a keepalive where there is a live keypair, an initiation where there is
-   * none or where `anew` tells that the other end may have lost its keys.
+   * none or where `anew` tells that the other end may have lost its keys. `takesOver`: from now on everything goes out on it.
    */
-  greet(now: number, connection: Connection, anew: boolean): void;
+  greet(now: number, connection: Connection, anew: boolean, takesOver: boolean): void;
+  /** There is a connection: what waited for one may go out. */
+  linked(now: number): void;
 }
 
 /** What the device does for all links. */
@@ -141,8 +143,11 @@ export class Links {
     connection.local = local;
     connection.establishedAt = now;
     this.#candidateDeadline = now + GREETING_TIMEOUT;
-    if (this.active === null || this.#suspect) this.#activate(now, connection);
-    this.owner.greet(now, connection, this.#anew);
+    const takesOver = this.active === null || this.#suspect;
+    // The greeting goes first: a peer that has lost its keys stops listening to a stranger that sends nothing but what it cannot open.
+    this.owner.greet(now, connection, this.#anew, takesOver);
+    if (takesOver) this.#activate(now, connection);
+    this.owner.linked(now);
   }
 
   /** The peer authenticated on a connection of the pending list: it is ours now. */

@@ -105,6 +105,45 @@ export function restarted(
   return require('restarted', back, options.bound ?? 1_000);
 }
 
+/**
+ * As `restarted`, and the end that stayed has something to send all the time: of what it sends after it has seen the connection go, nothing is lost, since it
+ * waits for keys that the other end has.
+ */
+export function restartedLosesNothing(options: ScenarioOptions & { how: 'stop' | 'kill'; down: number }): number {
+  const world = make(options);
+  world.pingEvery(50, 0, 1, 20 * 20);
+  world.run(10_010);
+  if (options.how === 'stop') world.host(1).stop();
+  else world.kill9(1);
+  const seen = world.now + 2 * (options.latency ?? 10);
+  world.run(options.down);
+  world.start(1, 0);
+  world.run(30_000);
+  const since = world.pings.filter((ping) => ping.sentAt > seen);
+  requireNoneLost('restarted loses nothing', since);
+  world.stop();
+  return Math.max(...since.map((ping) => ping.repliedAt - ping.sentAt));
+}
+
+/**
+ * As `restarted`, with much that is queued on the connection that ends: it goes to the next one, where a peer that has lost its keys can open none of it, and
+ * must not stop listening before the handshake has come.
+ */
+export function restartedUnderLoad(options: ScenarioOptions & { how: 'stop' | 'kill' }): number {
+  const world = make(options, { knows: onlyFirstDials, socket: { sendBuffer: 2_000 } });
+  world.pingEvery(200, 0, 1, 5 * 40);
+  world.run(10_050);
+  for (let i = 0; i < 60; i++) world.ping(0, 1, 1_000);
+  if (options.how === 'stop') world.host(1).stop();
+  else world.kill9(1);
+  world.start(1, 0);
+  const moment = world.now;
+  world.run(20_000);
+  const back = firstReplySince(world, moment, 0);
+  world.stop();
+  return require('restarted under load', back, 1_000);
+}
+
 /** Nobody listens, or nobody answers at all, for a time; then somebody does: reached within `bound`. */
 export function listenerComesBack(
   options: ScenarioOptions & { state: 'refuses' | 'drops'; away: number; bound: number },

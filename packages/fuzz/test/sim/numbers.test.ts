@@ -69,6 +69,18 @@ describe('the other end is restarted with its keys lost', () => {
   });
 });
 
+describe('the other end is restarted while there is something to send', () => {
+  describe.each(['stop', 'kill'] as const)('%s', (how) => {
+    test.each([100, 2_000])('back after %d ms: nothing is lost that was sent after the connection had gone', (down) => {
+      for (const latency of [1, 10, 80]) scenario.restartedLosesNothing({ how, down, latency });
+    });
+
+    test('a full queue is no obstacle: a reply within 1 s', () => {
+      for (const latency of [1, 10]) scenario.restartedUnderLoad({ how, latency });
+    });
+  });
+});
+
 describe('nobody listens', () => {
   describe.each(['refuses', 'drops'] as const)('SYNs: %s', (state) => {
     test.each([100, 1_000, 3_000, 7_000])('for %d ms: reached within 2 s', (away) => {
