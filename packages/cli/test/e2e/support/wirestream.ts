@@ -22,7 +22,7 @@ const UAPI_DIR = '/var/run/wireguard';
 
 /** Files by which a running tunnel is known. */
 export function runFiles(name: string): string[] {
-  return [`${UAPI_DIR}/${name}.sock`, `${RUN_DIR}/${name}.sock`, `${RUN_DIR}/${name}.json`];
+  return [`${UAPI_DIR}/${name}.sock`, ...['sock', 'json', 'log'].map((kind) => `${RUN_DIR}/${name}.${kind}`)];
 }
 
 /** A tunnel of ours. */
