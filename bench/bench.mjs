@@ -20,6 +20,7 @@ try {
 }
 
 async function bench(options) {
+  const began = performance.now();
   checkNode();
   if (process.platform !== 'linux' && !options.micro)
     throw new Error('network namespaces are needed, which Linux has; --micro runs anywhere');
@@ -49,6 +50,8 @@ async function bench(options) {
     }
     await conclude(report, options);
   }
+  report.tookSeconds = Math.round((performance.now() - began) / 1000);
+  say(`took ${report.tookSeconds} s`);
   save(options.json, `${JSON.stringify(report, null, 1)}\n`);
 }
 
