@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { isWirestreamError } from '@wirestream/core/device/errors';
 import { Config, flush, run, type Command } from '@oclif/core';
 import { report } from './report.js';
 
@@ -20,6 +21,8 @@ export async function main(argv: string[], url: string): Promise<void> {
   } catch (error) {
     process.exitCode = report(error);
     await flush().catch(() => undefined);
+    // What was being waited for, such as a name server, must not keep anybody who has had enough.
+    if (isWirestreamError(error) && error.code === 'interrupted') process.exit();
   }
 }
 

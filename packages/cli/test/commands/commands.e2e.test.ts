@@ -18,7 +18,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { must, run } from '../e2e/support/command.js';
+import { Child, must, run } from '../e2e/support/command.js';
 import { identity } from '../e2e/support/keys.js';
 import { isAlive } from '../e2e/support/proc.js';
 import { hasProgram } from '../e2e/support/requirements.js';
@@ -293,6 +293,21 @@ describe('tunnels of the portable driver', () => {
 });
 
 const asRoot = process.getuid?.() === 0 ? describe : describe.skip;
+asRoot('Ctrl-C', () => {
+  test('while a name server is waited for ends up at once', async () => {
+    const file = join(dir, 'dns.conf');
+    const { privateKey, publicKey } = identity();
+    const peer = `[Peer]\nPublicKey=${publicKey}\nEndpoint=host.invalid.example:1\n`;
+    writeFileSync(file, `[Interface]\nPrivateKey=${privateKey}\n${peer}`, { mode: 0o600 });
+    // Without any network no name server answers.
+    const child = new Child(['unshare', '-n', ...WIRESTREAM, 'up', '--rootless', file], { env: env() });
+    await child.says(/Trying again in/);
+    child.signal('SIGINT');
+    const { code, stderr } = await child.ended;
+    expect([code, stderr.trimEnd().split('\n').pop()]).toEqual([1, 'wirestream: interrupted']);
+  });
+});
+
 asRoot(`without privileges${process.getuid?.() === 0 ? '' : ' (SKIPPED: needs root to give them up)'}`, () => {
   const NOBODY = 65_534;
   const asNobody = (args: string[], environment: Record<string, string>) =>
