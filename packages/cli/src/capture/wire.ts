@@ -46,7 +46,6 @@ export async function captureWire(
     packet.originalLength = original;
     dissector.packet(packet);
   };
-  let dropped = 0;
   try {
     while (!stop.aborted && writer.packets < limit) {
       const n = socket.receive(take, BUDGET);
@@ -55,13 +54,13 @@ export async function captureWire(
       if (n === 0) dissector.idle(Date.now() / 1000);
       await pause(n === BUDGET ? 0 : LOOK, stop);
     }
-    dropped = socket.dropped;
+    const { dropped } = socket;
+    dissector.end();
+    writer.finish(packet, dropped);
+    return { dropped, gone: false };
   } finally {
     socket.close();
-    dissector.end();
   }
-  writer.finish(packet, dropped);
-  return { dropped, gone: false };
 }
 
 async function pause(ms: number, stop: AbortSignal): Promise<void> {

@@ -17,6 +17,7 @@ import type { WirestreamError } from '../device/errors.js';
 import { isWirestreamError } from '../device/errors.js';
 import type { Crypto } from '../noise/crypto.js';
 import { Slab } from '../slab/slab.js';
+import { Interface, INTERFACE_NAMES } from './capturewriter.js';
 import type { Closing, ConnectionSink, Side, TcpConnection } from './connection.js';
 import { ConnectionTable } from './connections.js';
 import type { DecodeSink, Moment, Notice } from './events.js';
@@ -57,6 +58,9 @@ export class Dissector implements CaptureHandler, ConnectionSink, RecordSink {
   readonly #moment: Moment = { frame: 0, seconds: 0, nanoseconds: 0 };
   readonly #partial: PartialBudget = { used: 0 };
   readonly #unknownLinks = new Set<number>();
+  /** interfaces of a capture of ours whose packets are on another one already, in another form */
+  readonly #repeated = new Set<number>();
+  #hasOuter = false;
   readonly #records = new Map<TcpConnection, [RecordStream | null, RecordStream | null]>();
   readonly #owners = new Map<RecordStream, Owner>();
   #ending = false;
@@ -72,6 +76,9 @@ export class Dissector implements CaptureHandler, ConnectionSink, RecordSink {
   // — CaptureHandler —
 
   interface(description: CaptureInterface): void {
+    const name = INTERFACE_NAMES.indexOf(description.name as (typeof INTERFACE_NAMES)[number]);
+    if (name === Interface.outer) this.#hasOuter = true;
+    else if (name > Interface.outer && this.#hasOuter) this.#repeated.add(description.id);
     this.#sink.interface(description);
   }
 
@@ -99,6 +106,7 @@ export class Dissector implements CaptureHandler, ConnectionSink, RecordSink {
     at.seconds = packet.seconds;
     at.nanoseconds = packet.nanoseconds;
     if (this.packets === 1) this.#sink.began(at);
+    if (this.#repeated.has(packet.interfaceId)) return;
     const now = packet.seconds + packet.nanoseconds / 1e9;
     if (this.#opener.isDue(now)) this.#opener.releaseOld(now);
     const { bytes } = packet;

@@ -1,5 +1,6 @@
 import { WirestreamError } from '../../device/errors.js';
 import type { Device } from '../../device/device.js';
+import { staticKeyLines } from '../../device/keylog.js';
 import type { DeviceTap } from '../../device/tap.js';
 import { TapEncoder, type TapOptions, type TapSurroundings } from './encoder.js';
 import { ByteRing } from './ring.js';
@@ -63,9 +64,17 @@ export class Captures {
     this.#running.set(id, { ring, encoder, tell });
     const { device } = this;
     const connections = [...device.peers.values()].flatMap(({ links }) => links.all);
+    const open = [...connections, ...device.pending.all].filter(
+      ({ state }) => state !== 'dialling' && state !== 'closed',
+    );
+    const publics = [...device.peers.values()].map(({ publicKey }) => publicKey);
+    const { identity } = device;
     encoder.begin(
       now,
-      [...connections, ...device.pending.all].filter(({ state }) => state !== 'dialling' && state !== 'closed'),
+      open,
+      options.keys && identity !== null
+        ? staticKeyLines(identity.privateKey, options.peer === undefined ? publics : [options.peer])
+        : '',
     );
     this.#attach();
   }

@@ -96,9 +96,13 @@ export class TapEncoder implements DeviceTap {
     return this.options.keys;
   }
 
-  /** Tells of what is there already. */
-  begin(now: number, connections: Iterable<Connection>): void {
+  /** Tells of what is there already. @param staticKeys lines of a key log; empty where they are not wanted */
+  begin(now: number, connections: Iterable<Connection>, staticKeys: string): void {
     this.#now = now;
+    if (staticKeys !== '') {
+      this.#fresh(Kind.keys, 0);
+      this.#putText(staticKeys);
+    }
     for (const connection of connections) this.#opened(connection, Flag.before);
   }
 

@@ -117,7 +117,8 @@ export class EventReader {
 
   /** @throws WirestreamError capture-stream when the bytes are not what a device writes */
   push(chunk: Uint8Array): void {
-    let bytes = chunk;
+    // A Buffer would share with its slices what they are to keep.
+    let bytes = new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length);
     if (this.#rest.length > 0) {
       bytes = new Uint8Array(this.#rest.length + chunk.length);
       bytes.set(this.#rest);
