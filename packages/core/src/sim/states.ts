@@ -38,7 +38,7 @@ export class StateLog {
     }
   }
 
-  add(other: StateLog): void {
+  add(other: Pick<StateLog, 'states' | 'transitions'>): void {
     for (const [state, n] of other.states) count(this.states, state, n);
     for (const [move, n] of other.transitions) count(this.transitions, move, n);
   }

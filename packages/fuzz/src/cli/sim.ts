@@ -1,13 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { nativeCrypto } from '@wirestream/core/noise/native';
-import { STEPS, campaign, nameOf, printFailure, scriptOf } from '../sim/campaign.js';
+import { StateLog } from '@wirestream/core/sim/states';
+import { STEPS, nameOf, scriptOf } from '../sim/campaign.js';
 import { narrate } from '../sim/narrate.js';
+import { ENOUGH_RUNS, neverVisited } from '../sim/named.js';
+import { PROPERTIES } from '../sim/properties.js';
 import { runScript, type Outcome } from '../sim/run.js';
 import { printScript, type Script } from '../sim/steps.js';
 import { toyCrypto } from '../sim/toycrypto.js';
+import { runBatches, type Batch } from './pool.js';
 
 /**
  * `npm run sim`: simulated runs by the thousand, or one of them again.
@@ -15,56 +18,54 @@ import { toyCrypto } from '../sim/toycrypto.js';
  * Many runs are dealt out to threads in batches; what comes back of a batch is which states it came to, its slowest recovery, and the failure if there was
  * one. The first failure ends the campaign, shrunk and printed with its seed.
  */
-export const USAGE = `usage:
-  npm run sim -- --runs 100000 [--from SEED] [--steps M] [--jobs N]   random runs, until one fails
-  npm run sim -- --forever                                            the same without an end
-  npm run sim -- --seed N [--steps M] [--story]                       one run again
-  npm run sim -- --script FILE [--story]                              a printed script again
-  --real  with the real primitives, which take ten times as long
-  --story tells what happens in the run, event by event
-  --print prints the script of --seed and does not run it`;
+export const USAGE = `Simulated runs of the connection engine: devices on a virtual clock and a network that goes wrong in every way,
+held to the properties at the end of this page. One seed is one run, the same on every machine.
 
-/** Runs of one batch: a few seconds. */
-const BATCH = 250;
+  npm run sim -- [--runs N] [--from SEED]     many random runs, until one fails       (2000, from a random seed)
+  npm run sim -- --forever [--from SEED]      without an end; Ctrl-C says what was done
+  npm run sim -- --seed SEED                  one of them again
+  npm run sim -- --script FILE                a script that a failure printed, from a file (- for standard input)
 
-interface Batch {
-  readonly from: number;
-  readonly runs: number;
-  readonly steps: number;
-  readonly real: boolean;
-}
+  --steps M    at most so many things happen in a run; part of what a seed means      (${STEPS})
+  --jobs N     threads                                                                (one per core)
+  --real       the real primitives rather than toy ones: the same runs, ten times as slow
+  --story      with --seed or --script: tells what happens, event by event
+  --print      with --seed: prints the script and does not run it
+  --states     with many runs: lists the states and moves that they came to, and how often
 
-/** What crosses between threads. */
-interface Report {
-  readonly runs: number;
-  readonly states: [string, number][];
-  readonly transitions: [string, number][];
-  readonly slowest: { readonly ms: number; readonly seed: number };
-  readonly failure: string | null;
-}
+A failure is printed as the property that broke, the seed, and the shortest script found that breaks the same property. Kept under
+packages/fuzz/test/sim/regressions it becomes a test. Exit code: 0 all held, 1 a property broke, 2 wrong usage, 130 stopped.
+
+properties:
+${Object.entries(PROPERTIES)
+  .map(([name, what]) => `  ${name.padEnd(21)}${what}`)
+  .join('\n')}`;
+
+/** Runs of one batch: about a second. */
+const BATCH = 50;
 
 export interface SimOptions {
   readonly out: (line: string) => void;
+  /** takes how far it has come, after each batch */
+  readonly progress?: (line: string) => void;
+  /** stops a campaign */
+  readonly signal?: AbortSignal;
 }
 
-/** @returns the exit code: 0 when every property held */
-export async function sim(args: readonly string[], { out }: SimOptions): Promise<number> {
-  const number = { type: 'string' } as const;
+/**
+ * @returns the exit code: 0 when every property held
+ * @throws when the arguments make no sense
+ */
+export async function sim(args: readonly string[], options: SimOptions): Promise<number> {
+  const { out } = options;
+  const text = { type: 'string' } as const;
   const flag = { type: 'boolean', default: false } as const;
   const { values } = parseArgs({
     args: [...args],
     options: {
-      runs: number,
-      from: number,
-      seed: number,
-      steps: number,
-      jobs: number,
-      script: { type: 'string' },
-      forever: flag,
-      real: flag,
-      story: flag,
-      print: flag,
-      help: flag,
+      ...{ runs: text, from: text, seed: text, steps: text, jobs: text, script: text },
+      ...{ forever: flag, real: flag, story: flag, print: flag, states: flag },
+      help: { ...flag, short: 'h' },
     },
   });
   if (values.help) {
@@ -72,30 +73,32 @@ export async function sim(args: readonly string[], { out }: SimOptions): Promise
     return 0;
   }
   const steps = integer('steps', values.steps, STEPS);
-  const one = values.script ?? values.seed;
-  if (one !== undefined) {
+  if (values.script !== undefined || values.seed !== undefined) {
     const script =
-      values.script === undefined
-        ? scriptOf(integer('seed', one, 0), steps)
-        : (JSON.parse(readFileSync(values.script, 'utf8')) as Script);
-    if (values.print) {
-      out(printScript(script));
-      return 0;
-    }
-    return again(script, values.real, values.story, out);
+      values.script === undefined ? scriptOf(integer('seed', values.seed, 0), steps) : readScript(values.script);
+    if (!values.print) return again(script, values.real, values.story, out);
+    out(printScript(script));
+    return 0;
   }
-  const runs = values.forever ? Infinity : integer('runs', values.runs, 2_000);
+  const runs = values.forever ? Infinity : integer('runs', values.runs, ENOUGH_RUNS);
   const from = integer('from', values.from, Math.floor(Math.random() * 0x40000000));
   const jobs = integer('jobs', values.jobs, availableParallelism());
-  return many({ from, runs, steps, real: values.real }, Math.max(1, jobs), out);
+  return many({ from, runs, steps, real: values.real }, Math.max(1, jobs), values.states, options);
 }
 
 function integer(name: string, text: string | undefined, otherwise: number): number {
   if (text === undefined) return otherwise;
   const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 0)
-    throw new Error(`--${name} wants a whole number, not ${text}\n${USAGE}`);
+  if (text === '' || !Number.isSafeInteger(value) || value < 0)
+    throw new Error(`--${name} wants a whole number, not ${text} (npm run sim -- --help)`);
   return value;
+}
+
+function readScript(file: string): Script {
+  const script = JSON.parse(readFileSync(file === '-' ? 0 : file, 'utf8')) as Partial<Script> | null;
+  if (script?.setup === undefined || !Array.isArray(script.steps))
+    throw new Error(`${file} is no script: it needs "setup" and "steps", as --print prints them`);
+  return script as Script;
 }
 
 /** One run, told in detail. */
@@ -117,9 +120,9 @@ function again(script: Script, real: boolean, story: boolean, out: (line: string
   return 0;
 }
 
-async function many(all: Batch, jobs: number, out: (line: string) => void): Promise<number> {
-  const states = new Map<string, number>();
-  const transitions = new Map<string, number>();
+async function many(all: Batch, jobs: number, listStates: boolean, options: SimOptions): Promise<number> {
+  const { out, progress = () => undefined, signal = new AbortController().signal } = options;
+  const log = new StateLog();
   let [done, next, slowest] = [0, all.from, { ms: 0, seed: all.from }];
   let failure: string | null = null;
   const started = performance.now();
@@ -130,57 +133,50 @@ async function many(all: Batch, jobs: number, out: (line: string) => void): Prom
     next += runs;
     return { ...all, from: next - runs, runs };
   };
-  const add = (report: Report) => {
-    done += report.runs;
-    for (const [key, n] of report.states) states.set(key, (states.get(key) ?? 0) + n);
-    for (const [key, n] of report.transitions) transitions.set(key, (transitions.get(key) ?? 0) + n);
-    if (report.slowest.ms > slowest.ms) slowest = report.slowest;
-    failure ??= report.failure;
-    const rate = (done / (performance.now() - started)) * 1000;
-    out(
-      `${done} runs, ${rate.toFixed(0)}/s, ${states.size} states, ${transitions.size} transitions, ` +
-        `slowest recovery ${slowest.ms.toFixed(0)} ms (seed ${slowest.seed})`,
+  const summary = () => {
+    const seconds = (performance.now() - started) / 1000;
+    return (
+      `${done} runs in ${seconds.toFixed(0)} s (${(done / seconds).toFixed(0)}/s), ${log.states.size} states, ` +
+      `${log.transitions.size} transitions, slowest recovery ${slowest.ms.toFixed(0)} ms (seed ${slowest.seed})`
     );
   };
-  if (jobs === 1) {
-    for (let batch = take(); batch !== null; batch = take()) add(runBatch(batch));
-  } else {
-    await Promise.all(Array.from({ length: jobs }, () => work(take, add)));
+  await runBatches(
+    jobs,
+    take,
+    (report) => {
+      done += report.runs;
+      log.add({ states: new Map(report.states), transitions: new Map(report.transitions) });
+      if (report.slowest.ms > slowest.ms) slowest = report.slowest;
+      failure ??= report.failure;
+      progress(summary());
+    },
+    signal,
+  );
+  out(summary());
+  if (listStates) for (const line of listed(log)) out(line);
+  if (failure !== null) {
+    out(`FAILED ${String(failure)}`);
+    return 1;
   }
-  out(failure ?? `${done} runs, no property broken`);
-  return failure === null ? 0 : 1;
+  const missing = done >= ENOUGH_RUNS ? neverVisited(log) : [];
+  if (missing.length > 0) {
+    out(`FAILED never visited: ${missing.join('; ')}`);
+    return 1;
+  }
+  if (signal.aborted) {
+    out(`stopped; no property broken so far. To go on: npm run sim -- --from ${all.from + done} …`);
+    return 130;
+  }
+  out(`${done} runs, no property broken`);
+  return 0;
 }
 
-/** One thread, fed until there is nothing left. */
-function work(take: () => Batch | null, add: (report: Report) => void): Promise<void> {
-  const worker = new Worker(new URL(import.meta.url), { workerData: 'batches' });
-  return new Promise((resolve, reject) => {
-    const feed = () => {
-      const batch = take();
-      if (batch === null) void worker.terminate().then(() => resolve());
-      else worker.postMessage(batch);
-    };
-    worker.on('message', (report: Report) => {
-      add(report);
-      feed();
-    });
-    worker.on('error', reject);
-    feed();
-  });
-}
-
-function runBatch({ from, runs, steps, real }: Batch): Report {
-  const result = campaign({ from, runs, steps, ...(real ? { crypto: nativeCrypto } : {}) });
-  return {
-    runs: result.runs,
-    states: [...result.states.states],
-    transitions: [...result.states.transitions],
-    slowest: result.slowest,
-    failure: result.failure === null ? null : printFailure(result.failure),
-  };
-}
-
-if (!isMainThread && workerData === 'batches') {
-  const port = parentPort!;
-  port.on('message', (batch: Batch) => port.postMessage(runBatch(batch)));
+function* listed({ states, transitions }: StateLog): Generator<string> {
+  for (const [what, counts] of [
+    ['states (outbound, inbound, pending)', states] as const,
+    ['moves', transitions] as const,
+  ]) {
+    yield `${what}:`;
+    for (const [key, n] of [...counts].sort((a, b) => b[1] - a[1])) yield `${String(n).padStart(9)}  ${key}`;
+  }
 }

@@ -5,7 +5,7 @@ import type { Script } from './steps.js';
 import { toyCrypto } from './toycrypto.js';
 
 /** Longest wait between two steps, ms: the twin is woken at each of them. */
-const WAIT_MAX = 20_000;
+const WAIT_MAX = 8_000;
 
 /**
  * Runs the steps of a script twice, once with wake-ups when `nextWake` asks for them and once with one every millisecond, and tells what each run came

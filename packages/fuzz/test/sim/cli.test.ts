@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { sim } from '../../src/cli/sim.js';
+import { PROPERTIES } from '../../src/sim/properties.js';
 
 const SCRIPT = fileURLToPath(new URL('regressions/silent-move-under-traffic.json', import.meta.url));
 
@@ -57,6 +58,27 @@ describe('npm run sim', () => {
     } finally {
       rmSync(folder, { recursive: true });
     }
+  });
+
+  test('a campaign that is stopped says what was done and how to go on', async () => {
+    const stop = new AbortController();
+    const lines: string[] = [];
+    const options = { out: (line: string) => lines.push(line), progress: () => stop.abort(), signal: stop.signal };
+    expect(await sim(['--forever', '--from', '500', '--jobs', '1', '--steps', '5'], options)).toBe(130);
+    expect(lines.join('\n')).toMatch(/^50 runs in .*\nstopped; no property broken so far.* --from 550 /m);
+  });
+
+  test('--states lists what the runs came to', async () => {
+    const [, text] = await run('--runs', '20', '--from', '100', '--jobs', '1', '--steps', '10', '--states');
+    expect(text).toMatch(/^ +\d+ {2}none, none, no pending$/m);
+    expect(text).toMatch(/^ +\d+ {2}none, none, no pending → none\+dialling, none, no pending$/m);
+  });
+
+  test('--help names the options and all properties', async () => {
+    const [code, text] = await run('--help');
+    expect(code).toBe(0);
+    for (const word of ['--runs', '--forever', '--seed', '--script', ...Object.keys(PROPERTIES)])
+      expect(text).toContain(word);
   });
 
   test('nonsense is refused', async () => {

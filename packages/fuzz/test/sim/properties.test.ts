@@ -44,7 +44,7 @@ describe('nextWake', () => {
         const [announced, polled] = runTwins(script);
         if (announced !== polled) throw new Violation('nextWake', firstDifference(announced, polled));
       }),
-      { numRuns: 60 },
+      { numRuns: 40 },
     );
   }, 120_000);
 
