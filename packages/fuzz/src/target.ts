@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { choicesOf } from './choices.js';
+import { generate } from './choices.js';
 
 /**
  * A property that is used in three ways.
@@ -58,7 +58,7 @@ export function runTarget(subject: Target, options: { readonly seed?: number; re
 /** The input that a byte buffer stands for, and what fast-check needs to make it smaller. */
 export function inputOf(subject: Target, bytes: Uint8Array): fc.Value<unknown> {
   if (subject.fromBytes !== undefined) return new fc.Value(subject.fromBytes(bytes), undefined);
-  return subject.arbitrary.generate(choicesOf(bytes), undefined);
+  return generate(subject.arbitrary, bytes).value;
 }
 
 /** The entry for whoever has nothing but bytes. */

@@ -4,7 +4,7 @@ import { allowedIps } from './allowedips.js';
 import { captureBytes, captureFiles, decoding } from './capture.js';
 import { configFiles, configTexts, configWords } from './config.js';
 import { cookies } from './cookie.js';
-import { engine } from './engine.js';
+import { engine, engineScenarios } from './engine.js';
 import { handshakeAgrees, handshakeMutation, handshakeRefusals, initiationOrder, timestamps } from './handshake.js';
 import { headerFields, headerWriting, resync } from './header.js';
 import { backoff, deadlines, pendingList, ranges, staged } from './lists.js';
@@ -65,4 +65,5 @@ export const TARGETS: readonly Target[] = [
   translatorFlow,
   translatorAny,
   engine,
+  engineScenarios,
 ];

@@ -5,7 +5,7 @@ import { CookieJar } from '@wirestream/core/cookie/jar';
 import { hasMac2 } from '@wirestream/core/cookie/mac';
 import { RateLimiter } from '@wirestream/core/cookie/ratelimiter';
 import { nativeCrypto as crypto } from '@wirestream/core/noise/native';
-import { endpoint } from '../arbitraries/addresses.js';
+import { endpoint, port } from '../arbitraries/addresses.js';
 import { noise } from '../arbitraries/bytes.js';
 import { privateKey } from '../arbitraries/keys.js';
 import { makeMessage } from '../arbitraries/messages.js';
@@ -15,7 +15,8 @@ interface Input {
   readonly key: Uint8Array;
   readonly type: 1 | 2;
   readonly from: Endpoint;
-  readonly other: Endpoint;
+  /** somewhere else, or another port at the same address */
+  readonly other: Endpoint | number;
   readonly seed: number;
   /** ms between the reply and its use */
   readonly wait: number;
@@ -30,12 +31,13 @@ export const cookies = target<Input>({
     key: privateKey,
     type: fc.constantFrom(1, 2),
     from: endpoint,
-    other: endpoint,
+    other: fc.oneof(endpoint, port),
     seed: fc.nat(),
     wait: fc.oneof(fc.constantFrom(0, 1, 114_999, 115_000, 119_999, 120_000, 120_001), fc.nat({ max: 200_000 })),
     bit: fc.nat({ max: 148 * 8 - 1 }),
   }),
-  check({ key, type, from, other, seed, wait, bit }) {
+  check({ key, type, from, other: elsewhere, seed, wait, bit }) {
+    const other = typeof elsewhere === 'number' ? { ...from, port: elsewhere } : elsewhere;
     const publicKey = crypto.publicKey(key);
     const length = type === 1 ? 148 : 92;
     let drawn = seed;

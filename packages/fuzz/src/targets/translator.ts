@@ -75,7 +75,8 @@ export const translatorFlow = target<Flow>({
     const act = (side: 0 | 1) => {
       const world = worlds[side];
       const one = side === 0 ? program : there.programs[0];
-      if (one?.flow == null || one.isGone || one.paused || !one.news.includes('established')) return;
+      if (one?.flow === undefined || one.flow === null || one.isGone || one.paused || !one.news.includes('established'))
+        return;
       const size = writes[side].shift();
       if (size !== undefined) {
         const data = noise(size, seed + sent[side].length);
@@ -268,7 +269,7 @@ function react(world: StackWorld, sent: readonly Uint8Array[], stimulus: Stimulu
         world.programs.push(begun);
       } else if (stimulus.what === 'open') {
         udp.open(world.now, B[0]!, A[0]!, 53, { send: () => undefined, close: () => undefined });
-      } else if (program?.flow != null && !program.isGone) {
+      } else if (program !== undefined && program.flow !== null && !program.isGone) {
         const { flow } = program;
         if (stimulus.what === 'data') {
           if (!program.paused && stimulus.size > 0) tcp.data(world.now, flow, noise(stimulus.size, 2));

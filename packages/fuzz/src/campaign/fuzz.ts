@@ -1,0 +1,75 @@
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Profiler } from 'node:inspector';
+import { CoverageMap, type MapData } from './coverage.js';
+import { runCampaign } from './main.js';
+import { parseOptions, USAGE } from './options.js';
+import { readRegression, replay, replayBytes } from './replay.js';
+import { subjects } from './subjects.js';
+
+const PACKAGE = fileURLToPath(new URL('../../', import.meta.url));
+const FIXTURES = path.join(PACKAGE, '../../fixtures');
+export const REGRESSIONS = path.join(PACKAGE, 'test/regressions');
+
+/** `npm run fuzz`. @returns the exit code */
+export async function fuzz(args: readonly string[], out: (line: string) => void): Promise<number> {
+  const options = parseOptions(args);
+  if (options.help) {
+    out(USAGE);
+    return 0;
+  }
+  const all = subjects(FIXTURES);
+  if (options.list) {
+    for (const { name, says } of all) out(`${name.padEnd(20)} ${says}`);
+    return 0;
+  }
+  for (const name of options.targets)
+    if (!all.some((subject) => subject.name === name)) throw new Error(`there is no target ${name}; --list shows them`);
+  if (options.replay !== undefined) {
+    const isBytes = !options.replay.endsWith('.json');
+    const regression = isBytes ? null : readRegression(options.replay);
+    const name = regression?.target ?? options.targets[0];
+    const subject = all.find((one) => one.name === name);
+    if (subject === undefined) throw new Error('--replay of bytes wants a --target');
+    if (regression === null) replayBytes(subject, new Uint8Array(readFileSync(options.replay)));
+    else replay(subject, regression);
+    out(`${name}: the property holds`);
+    return 0;
+  }
+  const targets = options.targets.length > 0 ? options.targets : all.map(({ name }) => name);
+  const failures = await runCampaign(options, targets, {
+    fixtures: FIXTURES,
+    regressions: REGRESSIONS,
+    out,
+    drivers: options.drivers && options.targets.length === 0 ? () => coverDrivers(out) : null,
+  });
+  return failures.length === 0 ? 0 : 1;
+}
+
+/** Runs the hostile load in a process of its own, with coverage of all its threads. */
+async function coverDrivers(out: (line: string) => void): Promise<MapData[]> {
+  const folder = mkdtempSync(path.join(tmpdir(), 'wirestream-fuzz-'));
+  try {
+    const script = fileURLToPath(new URL('../hostile/run.js', import.meta.url));
+    const env = { ...process.env, NODE_V8_COVERAGE: folder };
+    const child = spawn(process.execPath, [script], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      for (const line of text.split('\n')) if (line !== '') out(`  ${line}`);
+    });
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    if (code !== 0) throw new Error(`hostile load failed (${String(code)})`);
+    const map = new CoverageMap();
+    for (const file of readdirSync(folder)) {
+      const { result } = JSON.parse(readFileSync(path.join(folder, file), 'utf8')) as {
+        result: Profiler.ScriptCoverage[];
+      };
+      map.add(result.filter(({ url }) => url.includes('/packages/core/')));
+    }
+    return map.toData();
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}

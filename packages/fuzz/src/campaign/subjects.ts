@@ -1,0 +1,37 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { parseKeys } from '@wirestream/core/capture/keys';
+import type { Target } from '../target.js';
+import { TARGETS } from '../targets/all.js';
+import { useKeys } from '../targets/capture.js';
+import { recordedStreams, recordingTarget } from '../targets/recording.js';
+import type { Entry } from './corpus.js';
+
+/** Recordings up to this size are starting points of what reads captures, bytes. */
+const SEED_MAX = 20_000;
+
+/** All targets, those that need the kernel's recordings included. */
+export function subjects(fixtures: string): Target[] {
+  const folder = path.join(fixtures, 'kernel');
+  const names = readdirSync(folder).filter((name) => name.endsWith('.pcap') && !name.includes('inner'));
+  const streams = names
+    .filter((name) => name.startsWith('tcp-'))
+    .flatMap((name) => recordedStreams(name.slice(0, -5), new Uint8Array(readFileSync(path.join(folder, name)))));
+  return [...TARGETS, recordingTarget(streams)];
+}
+
+/** Recordings as starting points, and the keys that open them. */
+export function seeds(fixtures: string, target: string): Entry[] {
+  if (target !== 'decode' && target !== 'capture-bytes') return [];
+  const folder = path.join(fixtures, 'kernel');
+  const found: Entry[] = [];
+  const keys = [];
+  for (const name of readdirSync(folder).filter((file) => file.endsWith('.json'))) {
+    const file = readFileSync(path.join(folder, name.replace('.json', '.pcap')));
+    if (file.length > SEED_MAX) continue;
+    keys.push(parseKeys(readFileSync(path.join(folder, name), 'utf8'), name));
+    found.push({ kind: 'bytes', bytes: new Uint8Array(file) });
+  }
+  useKeys(keys);
+  return found;
+}
