@@ -55,8 +55,8 @@ const FIRST_CONNECTION = 16;
 
 /** Bytes read from the TUN before everything else has its turn. */
 const TUN_BUDGET = 512 * 1024;
-/** Bytes read from the TUN before what they became is written. */
-const WRITE_AFTER = 64 * 1024;
+/** Bytes read from the TUN before what they became is written: half of what one read brings at most. */
+const WRITE_AFTER = 32 * 1024;
 /** Each connection's send queue, bytes: room for its bound of waiting bytes and as much again while it is moved together. */
 const QUEUE_SLAB = 512 * 1024;
 /** Longest wait that epoll takes, ms. */
@@ -351,7 +351,7 @@ export class Engine implements Driver {
     this.#tcp.writeAll(now);
     this.datagrams.flush();
     if (!this.#captures.isEmpty) this.#captures.publish(performance.now(), Date.now());
-    if (!this.#tunWatched && this.#tcp.waitsUntil(now) === 0) this.#watchTun(true);
+    this.#watchTun(this.#tcp.waitsUntil(now) === 0);
   }
 }
 

@@ -278,9 +278,12 @@ describe('two engines in namespaces', () => {
   });
 });
 
-/** Five echoes there and back within 15 s, or it throws. */
+/**
+ * Five echoes there and back, the last within 15 s, or it throws when none came back. Not `-w`: with that, ping goes on until five have come back, and
+ * calls those that are under way then lost.
+ */
 const ping = (space: Namespace, target: string, ...more: string[]) =>
-  space.run('ping', '-n', '-c', '5', '-i', '0.02', '-w', '15', ...more, target);
+  space.run('ping', '-n', '-c', '5', '-i', '0.02', '-W', '15', ...more, target);
 
 /** Waits, while the engines run on, until something is so. */
 async function until(condition: () => boolean): Promise<void> {
