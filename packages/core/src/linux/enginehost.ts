@@ -6,6 +6,7 @@ import { WirestreamError } from '../device/errors.js';
 import type { DeviceSettings } from '../device/settings.js';
 import type { DeviceSnapshot } from '../device/snapshot.js';
 import { openEventFd, signalEventFd } from './eventfd.js';
+import { packSettings } from './packedsettings.js';
 import {
   revived,
   type EngineCommand,
@@ -59,7 +60,8 @@ export async function startEngine(start: EngineStart, options: EngineHostOptions
   return {
     info,
     ended: handle.ended,
-    configure: async (settings) => void (await handle.ask((id) => ({ id, do: 'configure', settings }))),
+    configure: async (settings) =>
+      void (await handle.ask((id) => ({ id, do: 'configure', packed: packSettings(settings) }))),
     snapshot: async () => (await handle.ask((id) => ({ id, do: 'snapshot' })))!,
     capture: (options, ready) => handle.capture(options, ready),
     stop: () => handle.stop(),

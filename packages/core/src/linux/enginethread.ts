@@ -2,6 +2,7 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import { WirestreamError } from '../device/errors.js';
 import { chooseCrypto } from './choosecrypto.js';
 import { Engine } from './engine.js';
+import { unpackSettings } from './packedsettings.js';
 import { plainError, type EngineCommand, type EngineMessage, type EngineWorkerData } from './protocol.js';
 import { openTun } from './tun.js';
 
@@ -57,7 +58,7 @@ function takeCommands(): void {
 function obey(on: Engine, command: EngineCommand): void {
   switch (command.do) {
     case 'configure':
-      on.configure(command.settings);
+      on.configure(unpackSettings(command.packed));
       say({ type: 'reply', id: command.id });
       break;
     case 'snapshot':

@@ -2,6 +2,7 @@ import { isWirestreamError, WirestreamError } from '../device/errors.js';
 import type { DeviceSettings } from '../device/settings.js';
 import type { DeviceSnapshot } from '../device/snapshot.js';
 import type { TapOptions } from '../capture/live/encoder.js';
+import type { PackedSettings } from './packedsettings.js';
 import type { TunOffload } from './tun.js';
 
 /** What the main thread and the engine thread say to each other. All of it is plain data. */
@@ -38,7 +39,7 @@ export interface EngineWorkerData {
 }
 
 export type EngineCommand =
-  | { readonly id: number; readonly do: 'configure'; readonly settings: DeviceSettings }
+  | { readonly id: number; readonly do: 'configure'; readonly packed: PackedSettings }
   | { readonly id: number; readonly do: 'snapshot' }
   /** begin to write what happens into this ring; ended by its number */
   | { readonly id: number; readonly do: 'capture'; readonly memory: SharedArrayBuffer; readonly options: TapOptions }

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { endpointOf, formatEndpoint, parseEndpoint, sourceKey } from '../../src/address/endpoint.js';
@@ -40,6 +41,24 @@ describe('IP addresses', () => {
     'fe80::1%eth0',
   ])('%p is none', (text) => {
     expect(parseIp(text)).toBeNull();
+  });
+
+  test('what is an address, and which, is as Node and its URLs have it', () => {
+    const text = fc.oneof(
+      fc.string({ unit: fc.constantFrom(...'0012579aF::.'), maxLength: 20 }),
+      fc
+        .array(fc.constantFrom('0', '1', 'ff', '0a', 'bcde', '', '1.2.3.4', '255', '256', '01'), { maxLength: 9 })
+        .chain((parts) => fc.constantFrom(parts.join(':'), parts.join('.'), `::${parts.join(':')}`, parts.join('::'))),
+    );
+    fc.assert(
+      fc.property(text, (ip) => {
+        const bytes = parseIp(ip);
+        expect(bytes?.length ?? 0).toBe({ 0: 0, 4: 4, 6: 16 }[isIP(ip)]);
+        if (bytes?.length === 16) expect(`[${formatIp(bytes)}]`).toBe(new URL(`http://[${ip}]`).hostname);
+        if (bytes?.length === 4) expect(formatIp(bytes)).toBe(ip);
+      }),
+      { numRuns: 2000 },
+    );
   });
 
   test('text and bytes go back and forth', () => {
