@@ -177,7 +177,9 @@ export class HandshakeTable {
       );
       return { ...answer, verdict, session, rekey: this.#isRekey(info.sender, info.receiver) };
     }
-    return failed ?? { ...base, verdict: 'unknown', answers: null };
+    if (failed !== null) return failed;
+    const receiver = this.ring.addressee(bytes, offset, offset + RESPONSE_MAC1);
+    return { ...base, mac1: receiver === null ? 'unknown' : 'verified', receiver, verdict: 'unknown', answers: null };
   }
 
   cookie(bytes: Uint8Array, offset: number, at: Moment): HandshakeInfo {

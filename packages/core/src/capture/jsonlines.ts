@@ -245,7 +245,8 @@ function wireshark(m: Message): Json {
     out['mac2'] = info.mac2Set;
   }
   if (m.type === 1 && info.sender !== null) out['static'] = info.sender.id;
-  if (m.type === 1 && info.receiver !== null) out['receiver_pubkey'] = info.receiver.id;
+  // As MAC1 says it, which is made with the receiver's key.
+  if (m.type !== 3 && info.mac1 === 'verified' && info.receiver !== null) out['receiver_pubkey'] = info.receiver.id;
   if (info.tai64n !== null) {
     out['timestamp'] = { value: timestamp(info.tai64n), tai64n: hexBytes(info.tai64n) };
   }
