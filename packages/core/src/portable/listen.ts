@@ -20,6 +20,8 @@ export interface ListenEvents {
 
 /** Tries at finding a port that is free everywhere, when the system may choose. */
 const CHOICES = 20;
+/** Of UDP sockets, bytes; the system gives as much of it as it allows (Linux: net.core.rmem_max). */
+const UDP_BUFFER = 4 << 20;
 /** Errors that mean that this machine has no such address family; the other one will do. */
 const NO_FAMILY = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EPROTONOSUPPORT']);
 
@@ -48,6 +50,13 @@ export async function listen(port: number, addresses: readonly string[], events:
   }
 }
 
+type Found = (error: Error | null, address: string, family: number) => void;
+
+/** All destinations are addresses: there is nothing to look up, nor to wait for. */
+function noLookup(host: string, _family: unknown, found: Found): void {
+  found(null, host, host.includes(':') ? 6 : 4);
+}
+
 async function open(
   wanted: number,
   addresses: readonly string[],
@@ -59,14 +68,21 @@ async function open(
   for (const address of addresses) {
     const family = address.includes(':') ? 6 : 4;
     const server = net.createServer({ allowHalfOpen: true }, events.accepted);
-    const socket = dgram.createSocket({ type: family === 4 ? 'udp4' : 'udp6', ipv6Only: family === 6 });
+    const socket = dgram.createSocket({
+      type: family === 4 ? 'udp4' : 'udp6',
+      ipv6Only: family === 6,
+      recvBufferSize: UDP_BUFFER,
+      sendBufferSize: UDP_BUFFER,
+      lookup: noLookup,
+    });
     try {
       server.listen({ host: address, port, ipv6Only: family === 6 });
       await once(server, 'listening');
       opened.push(server);
       port = (server.address() as net.AddressInfo).port;
+      const bound = once(socket, 'listening');
       socket.bind(port, address);
-      await once(socket, 'listening');
+      await bound;
       opened.push(socket);
     } catch (error) {
       if (!opened.includes(server)) server.close();

@@ -33,6 +33,8 @@ import { likelySource } from './source.js';
 
 /** Bytes handed to a socket ahead of what the kernel took. */
 const WRITE_AHEAD = 64 * 1024;
+/** Pieces of so many bytes that are kept for further writes. */
+const COPIES_KEPT = 16;
 /** Largest chunk that node:net hands over. */
 const CHUNK_MAX = 64 * 1024;
 /** Of the send queues, bytes. */
@@ -44,6 +46,8 @@ export interface PortableOptions {
   readonly crypto: Crypto;
   /** makes the memory that `crypto` works on; plain memory when absent. Inner packets given to `packet` are to lie in such memory too */
   readonly makeSlab?: (size: number) => Slab;
+  /** the same for the one that inner packets are opened into */
+  readonly makePacketSlab?: (size: number) => Slab;
   readonly settings: DeviceSettings;
   /** of the inner interface, bytes */
   readonly mtu: number;
@@ -71,6 +75,8 @@ export class PortableDriver implements Driver {
   readonly #flushes = new Set<Connection>();
   readonly #outgoing: { bytes: Uint8Array; to: Endpoint }[] = [];
   readonly #sockets = new Map<Connection, net.Socket>();
+  /** memory for bytes that sockets are writing, to be used again */
+  readonly #copies: Buffer[] = [];
   readonly #captures: Captures;
   #lastCapture = 0;
   #listeners: Listeners | null = null;
@@ -85,7 +91,7 @@ export class PortableDriver implements Driver {
     const makeSlab = options.makeSlab ?? Slab.plain;
     this.slabs = new SlabPool(QUEUE_SLAB, makeSlab);
     this.#input = makeSlab(RECORD_MAX + CHUNK_MAX);
-    const innerSlab = makeSlab(RECORD_MAX);
+    const innerSlab = (options.makePacketSlab ?? makeSlab)(RECORD_MAX);
     this.inner = {
       slab: innerSlab,
       reserve: () => 0,
@@ -318,7 +324,11 @@ export class PortableDriver implements Driver {
     while (socket.writableLength < WRITE_AHEAD && connection.outbox.peek(now)) {
       const { runOffset } = connection.outbox;
       const length = Math.min(connection.outbox.runLength, WRITE_AHEAD);
-      socket.write(connection.outbox.slab.bytes.slice(runOffset, runOffset + length));
+      const copy = this.#copies.pop() ?? Buffer.allocUnsafeSlow(WRITE_AHEAD);
+      copy.set(connection.outbox.slab.bytes.subarray(runOffset, runOffset + length));
+      socket.write(copy.subarray(0, length), () => {
+        if (this.#copies.length < COPIES_KEPT) this.#copies.push(copy);
+      });
       this.device.written(now, connection, length);
     }
   }

@@ -6,10 +6,12 @@ import { Slab } from '../slab/slab.js';
 export interface Provider {
   readonly crypto: Crypto;
   readonly makeSlab: (size: number) => Slab;
+  /** the same for the few slabs that inner packets pass through: memory that is summed fast */
+  readonly makePacketSlab: (size: number) => Slab;
 }
 
 /** Node's own crypto, which is always there. */
-export const plainProvider: Provider = { crypto: nativeCrypto, makeSlab: Slab.plain };
+export const plainProvider: Provider = { crypto: nativeCrypto, makeSlab: Slab.plain, makePacketSlab: Slab.plain };
 
 /**
  * The fastest provider for the portable driver here: OpenSSL's EVP through koffi where that loads and passes its test, several times as fast as
@@ -21,8 +23,11 @@ export async function fastestProvider(native = true): Promise<Provider> {
   try {
     const { evpCrypto, chooseCrypto } = await import('../linux/choosecrypto.js');
     const { nativeSlab } = await import('../linux/nativeslab.js');
+    const { summableSlab } = await import('../linux/offload/vectorsum.js');
     const { crypto } = chooseCrypto();
-    return crypto === evpCrypto ? { crypto, makeSlab: nativeSlab } : { crypto, makeSlab: Slab.plain };
+    return crypto === evpCrypto
+      ? { crypto, makeSlab: nativeSlab, makePacketSlab: summableSlab }
+      : { ...plainProvider, crypto };
   } catch {
     // No koffi for this platform.
     return plainProvider;

@@ -6,8 +6,24 @@
  * themselves go through `swap16`.
  */
 
-/** Sum of the words of a range, not folded; a last odd byte counts as if a zero byte followed. At most 64 KiB. */
-export function sum(view: DataView, offset: number, length: number): number {
+/** Sums [at, end) by vector instructions, where the memory has them; the length is a multiple of VECTOR and not zero (Slab.vectorSum). */
+export type VectorSum = (at: number, end: number) => number;
+
+const VECTOR = 32;
+/** Shorter ranges are summed, or copied, sooner word by word than by calling something that is good at it, bytes. */
+const WORTH_A_CALL = 256;
+
+/**
+ * Sum of the words of a range, not folded; a last odd byte counts as if a zero byte followed. At most 64 KiB.
+ * @param vector of the slab that the view is of
+ */
+export function sum(view: DataView, offset: number, length: number, vector: VectorSum | null = null): number {
+  if (vector === null || length < WORTH_A_CALL) return sumWords(view, offset, length);
+  const most = length & -VECTOR;
+  return vector(offset, offset + most) + sumWords(view, offset + most, length - most);
+}
+
+function sumWords(view: DataView, offset: number, length: number): number {
   // Two accumulators of at most 2^30 each, so that both stay small integers.
   let low = 0;
   let high = 0;
@@ -24,8 +40,26 @@ export function sum(view: DataView, offset: number, length: number): number {
   return low + high;
 }
 
-/** Copies a range and sums it in the same pass. Source and target do not overlap. */
-export function copyAndSum(from: DataView, source: number, to: DataView, target: number, length: number): number {
+/**
+ * Copies a range and sums it. Source and target do not overlap.
+ * @param vector of the slab that `to` is of
+ */
+export function copyAndSum(
+  from: DataView,
+  source: number,
+  to: DataView,
+  target: number,
+  length: number,
+  vector: VectorSum | null = null,
+): number {
+  if (vector === null || length < WORTH_A_CALL) return copyWords(from, source, to, target, length);
+  const bytes = new Uint8Array(from.buffer, from.byteOffset + source, length);
+  new Uint8Array(to.buffer, to.byteOffset + target, length).set(bytes);
+  return sum(to, target, length, vector);
+}
+
+/** Both in one pass. */
+function copyWords(from: DataView, source: number, to: DataView, target: number, length: number): number {
   let low = 0;
   let high = 0;
   let at = 0;

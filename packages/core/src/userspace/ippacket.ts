@@ -1,4 +1,4 @@
-import { finish, sum, swap16 } from './checksum.js';
+import { finish, sum, swap16, type VectorSum } from './checksum.js';
 
 /** IP protocol numbers (IANA). */
 export const PROTOCOL_ICMP = 1;
@@ -22,6 +22,8 @@ const EXTENSIONS_MAX = 8;
  * Inner packets were already measured (version, header and total length) when they were opened, but nothing is taken for granted here.
  */
 export class IpPacket {
+  /** of the slab that it lies in, where that can be summed fast */
+  vectorSum: VectorSum | null = null;
   view: DataView = new DataView(new ArrayBuffer(0));
   version: 4 | 6 = 4;
   /** where the packet begins, and its length as its header says */

@@ -109,6 +109,7 @@ export class UserStack {
   /** An inner packet of `length` bytes at `offset` came from a peer. */
   packet(now: number, slab: Slab, offset: number, length: number): void {
     const packet = this.#packet;
+    packet.vectorSum = slab.vectorSum;
     if (!packet.parse(slab.view, offset, length)) {
       this.counters.malformed++;
       return;
@@ -116,6 +117,7 @@ export class UserStack {
     if (packet.isFragment) {
       this.counters.fragments++;
       const whole = this.#reassembly.add(now, packet);
+      packet.vectorSum = null;
       if (whole === 0 || !packet.parse(this.#reassembly.slab.view, 0, whole)) return;
     }
     switch (packet.protocol) {

@@ -7,7 +7,7 @@ import type { Peer } from '../../device/peer.js';
 import type { DeviceSettings } from '../../device/settings.js';
 import type { DeviceSnapshot } from '../../device/snapshot.js';
 import type { Crypto } from '../../noise/crypto.js';
-import type { Slab } from '../../slab/slab.js';
+import { Slab } from '../../slab/slab.js';
 import type { Forward, HostPort, RemoteForward } from '../../userspace/forward.js';
 import { flowLimits } from '../../userspace/limits.js';
 import type { NativeDatagrams, NativeStream, Path, StackHost, Target } from '../../userspace/native.js';
@@ -52,6 +52,7 @@ export interface RootlessOptions {
   readonly crypto: Crypto;
   /** makes the memory that `crypto` works on (see `fastestProvider`) */
   readonly makeSlab?: (size: number) => Slab;
+  readonly makePacketSlab?: (size: number) => Slab;
   readonly settings: DeviceSettings;
   /** our addresses inside the tunnel, 4 or 16 bytes each; host bits kept */
   readonly addresses: readonly { readonly bytes: Uint8Array }[];
@@ -95,13 +96,14 @@ export class RootlessTunnel implements StackHost, Turns {
     const addresses = options.addresses.map(({ bytes }) => bytes);
     const rules = [...(options.allow ?? []), ...(options.exit === true ? [ALLOW_ALL] : [])];
     this.#policy = new Policy(addresses, rules, options.remoteForwards ?? []);
-    const memory = options.makeSlab === undefined ? {} : { makeSlab: options.makeSlab };
+    const { makeSlab = Slab.plain, makePacketSlab = makeSlab } = options;
     const limits = flowLimits(descriptorLimit());
-    this.stack = new UserStack(this, { mtu, addresses, limits, policy: this.#policy, ...memory });
+    this.stack = new UserStack(this, { mtu, addresses, limits, policy: this.#policy, makeSlab: makePacketSlab });
     this.#resolver = new Resolver(this, options.nameServers ?? null);
     this.driver = new PortableDriver({
       crypto: options.crypto,
-      ...memory,
+      makeSlab,
+      makePacketSlab,
       settings: options.settings,
       mtu,
       deliver: (slab, offset, length) => this.stack.packet(this.driver.turnAt, slab, offset, length),

@@ -1,3 +1,4 @@
+import type { Slab } from '../../slab/slab.js';
 import { copyAndSum, finish, swap16 } from '../checksum.js';
 
 /** Pieces below this are gathered, so that a native side that writes byte by byte does not cost an object per byte. */
@@ -59,7 +60,7 @@ export class Outbound {
   }
 
   /** Copies [offset, offset + length) to `at`. @returns the checksum sum of those bytes */
-  copy(to: DataView, at: number, offset: number, length: number): number {
+  copy(to: Slab, at: number, offset: number, length: number): number {
     let i = this.#find(offset);
     let done = 0;
     let total = 0;
@@ -68,7 +69,7 @@ export class Outbound {
       const from = offset + done - this.#starts[i]!;
       // A piece that gathers may have room left behind what it holds.
       const count = Math.min(length - done, (this.#starts[i + 1] ?? this.end) - offset - done);
-      const part = copyAndSum(piece, from, to, at + done, count);
+      const part = copyAndSum(piece, from, to.view, at + done, count, to.vectorSum);
       // Bytes that come to lie at odd places change roles within their word (RFC 1071 §2 B).
       total += (done & 1) === 0 ? part : swap16(~finish(part) & 0xffff);
       done += count;

@@ -92,7 +92,7 @@ function emit(flows: TcpFlows, now: number, flow: TcpFlow, start: number, length
   fields.flags = ACK | (length > 0 && start + length === flow.outbound.end ? PSH : 0) | (fin ? FIN : 0);
   acknowledge(flows, flow);
   const at = flow.ip.length + headerLength(fields);
-  const sum = length > 0 ? flow.outbound.copy(out.view, at, start, length) : 0;
+  const sum = length > 0 ? flow.outbound.copy(out, at, start, length) : 0;
   flows.send(writeSegment(out.view, 0, flow.ip, fields, length, sum));
   if (end > flow.sendMax) {
     flow.toInner += Math.min(end, flow.outbound.end) - Math.min(flow.sendMax, flow.outbound.end);

@@ -52,7 +52,7 @@ export class Segment {
     if (length < TCP_HEADER) return false;
     const header = (view.getUint8(at + 12) >> 4) * 4;
     if (header < TCP_HEADER || header > length) return false;
-    if (finish(packet.pseudoSum(length) + sum(view, at, length)) !== 0) return false;
+    if (finish(packet.pseudoSum(length) + sum(view, at, length, packet.vectorSum)) !== 0) return false;
     this.view = view;
     this.sourcePort = view.getUint16(at);
     this.destinationPort = view.getUint16(at + 2);

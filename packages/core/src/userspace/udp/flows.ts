@@ -78,7 +78,7 @@ export class UdpFlows {
   #verify(packet: IpPacket, length: number): boolean {
     const { view, payload: at } = packet;
     if (view.getUint16(at + 6) === 0) return packet.version === 4;
-    return finish(packet.pseudoSum(length) + sum(view, at, length)) === 0;
+    return finish(packet.pseudoSum(length) + sum(view, at, length, packet.vectorSum)) === 0;
   }
 
   #begin(now: number, localPort: number, remotePort: number): UdpFlow | null {
