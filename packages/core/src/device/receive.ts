@@ -250,8 +250,11 @@ function receiveResponse(
 function receiveCookie(device: Device, now: number, bytes: Uint8Array, offset: number): Verdict {
   const entry = device.indices.get(receiverIndex(bytes, offset));
   if (entry === undefined) return drop(device, 'unknown-index', Verdict.neutral);
-  if (!entry.peer.cookies.consumeReply(bytes, offset, now)) return drop(entry.peer, 'bad-cookie', Verdict.rejected);
-  entry.peer.rxBytes += COOKIE_REPLY_LENGTH;
+  const { peer } = entry;
+  const isFirst = !peer.cookies.hasCookie(now);
+  if (!peer.cookies.consumeReply(bytes, offset, now)) return drop(peer, 'bad-cookie', Verdict.rejected);
+  peer.rxBytes += COOKIE_REPLY_LENGTH;
+  if (isFirst) peer.cookieReceived(now);
   // A cookie says nothing of who is there: no endpoint moves (paper §5.3).
   return Verdict.neutral;
 }
