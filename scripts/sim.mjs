@@ -1,4 +1,5 @@
 /** `npm run sim`: simulated runs of the connection engine; `npm run sim -- --help` says what it takes. */
+/* global AbortController */
 import { checkNode, installPackages, run } from './lib/setup.mjs';
 
 checkNode();
