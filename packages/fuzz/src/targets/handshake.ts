@@ -188,7 +188,8 @@ export const handshakeMutation = target<Mutation>({
     const response = pair.respond();
     const changed = change(response);
     const offset = at % response.length;
-    const covered = offset >= 8 && offset < 60;
+    // Byte 0 tells where the receiver's index is.
+    const covered = offset === 0 || (offset >= 8 && offset < 60);
     mustEqual(pair.ofA.consumeResponse(changed, 0), !covered, `whether bit ${bit} of byte ${offset} may change`);
     if (covered) {
       mustEqual(pair.ofA.state, 'initiationCreated', 'initiator');
