@@ -133,6 +133,6 @@ export const configText: fc.Arbitrary<string> = fc
         .map((parts) => parts.join('')),
       fc.string({ unit: 'binary', maxLength: 30 }),
     ),
-    { maxLength: 25 },
+    { maxLength: 25, size: 'max' },
   )
   .map((lines) => lines.join('\n'));

@@ -42,5 +42,5 @@ export const timerEvents: fc.Arbitrary<TimerEvent[]> = fc.array(
       ] as const),
     ),
   }),
-  { maxLength: 40 },
+  { maxLength: 40, size: 'max' },
 );

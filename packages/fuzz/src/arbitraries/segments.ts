@@ -24,6 +24,7 @@ export const segmentation: fc.Arbitrary<Segmentation> = fc
     fc.constantFrom(0, 1000, 0xffff_fff0, 0x7fff_fff0),
     fc.array(fc.tuple(fc.nat({ max: 999 }), fc.nat({ max: 999 }), fc.constantFrom(1, 1, 1, 1, 0.5, 0)), {
       maxLength: 24,
+      size: 'max',
     }),
     fc.boolean(),
     fc.integer({ min: 1, max: 1500 }),

@@ -46,12 +46,12 @@ const bad: fc.Arbitrary<StreamPart> = fc.oneof(
 );
 
 /** Only records, end to end. */
-export const cleanStream: fc.Arbitrary<StreamPart[]> = fc.array(good, { maxLength: 12 });
+export const cleanStream: fc.Arbitrary<StreamPart[]> = fc.array(good, { maxLength: 12, size: 'max' });
 
 /** Records and anything else. */
 export const damagedStream: fc.Arbitrary<StreamPart[]> = fc.array(
   fc.oneof({ weight: 3, arbitrary: good }, { weight: 2, arbitrary: bad }),
-  { maxLength: 14 },
+  { maxLength: 14, size: 'max' },
 );
 
 export function partBytes(part: StreamPart): Uint8Array {

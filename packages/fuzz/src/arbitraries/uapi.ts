@@ -118,6 +118,6 @@ export const uapiText: fc.Arbitrary<string> = fc
         .map(([name, value]) => `${name}=${value}`),
       fc.string({ maxLength: 12 }),
     ),
-    { maxLength: 24 },
+    { maxLength: 24, size: 'max' },
   )
   .map((lines) => lines.join('\n'));

@@ -60,9 +60,9 @@ export const allowedIps = target<Input>({
         { weight: 1, arbitrary: fc.record({ do: fc.constant('removeAll' as const), owner }) },
         { weight: 1, arbitrary: fc.constant({ do: 'clear' as const }) },
       ),
-      { maxLength: 30 },
+      { maxLength: 30, size: 'max' },
     ),
-    lookups: fc.array(ip, { maxLength: 10 }),
+    lookups: fc.array(ip, { maxLength: 10, size: 'max' }),
   }),
   check({ changes, lookups }) {
     const tries = new AllowedIps<string>();

@@ -17,7 +17,7 @@ export const deadlines = target<{ item: number; at: number }[]>({
   runs: 200,
   arbitrary: fc.array(
     fc.record({ item: fc.nat({ max: 9 }), at: fc.oneof(fc.nat({ max: 20 }), fc.constant(Infinity), fc.constant(-1)) }),
-    { maxLength: 60 },
+    { maxLength: 60, size: 'max' },
   ),
   check(changes) {
     const heap = new Deadlines<Item>();
@@ -40,7 +40,7 @@ export const staged = target<number[]>({
   name: 'staged',
   says: 'at most 128 packets wait, the oldest goes first, and each is a copy',
   runs: 60,
-  arbitrary: fc.array(fc.integer({ min: -3, max: 60 }), { maxLength: 300 }),
+  arbitrary: fc.array(fc.integer({ min: -3, max: 60 }), { maxLength: 300, size: 'max' }),
   check(steps) {
     const queue = new StagedQueue();
     const naive: number[] = [];
@@ -81,7 +81,7 @@ export const pendingList = target<Arrival[]>({
       source: fc.oneof(fc.nat({ max: 2 }), fc.nat({ max: 60 })),
       ms: fc.constantFrom(0, 0, 5, 31, 32, 400, 1_000, 4_999, 5_001),
     }),
-    { maxLength: 400 },
+    { maxLength: 400, size: 'max' },
   ),
   check(arrivals) {
     const list = new PendingList();
@@ -134,7 +134,7 @@ export const backoff = target<number[]>({
   runs: 60,
   arbitrary: fc.array(
     fc.oneof({ weight: 6, arbitrary: fc.nat({ max: 999 }) }, { weight: 1, arbitrary: fc.constant(-1) }),
-    { maxLength: 30 },
+    { maxLength: 30, size: 'max' },
   ),
   check(steps) {
     const delays = new Backoff();
@@ -166,6 +166,7 @@ export const ranges = target<{ start: number; length: number; drop: boolean }[]>
     }),
     {
       maxLength: 30,
+      size: 'max',
     },
   ),
   check(changes) {

@@ -129,7 +129,7 @@ export const coalescer = target<Batch>({
       }),
       { minLength: 1, maxLength: 4 },
     ),
-    order: fc.array(fc.nat({ max: 3 }), { maxLength: 40 }),
+    order: fc.array(fc.nat({ max: 3 }), { maxLength: 40, size: 'max' }),
     udp: fc.boolean(),
   }),
   check({ trains, order, udp }) {

@@ -39,7 +39,7 @@ export const outbox = target<Input>({
         control: fc.integer({ min: 0, max: 4 }).map((n) => n === 0),
         ms: fc.constantFrom(0, 1, 50, 100, 101),
       }),
-      { maxLength: 60 },
+      { maxLength: 60, size: 'max' },
     ),
   }),
   check({ records, bytes, events }) {

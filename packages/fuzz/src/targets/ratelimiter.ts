@@ -18,7 +18,7 @@ export const rateLimiter = target<Input>({
         source: fc.nat({ max: 3 }),
         wait: fc.oneof(fc.constantFrom(0, 0, 0, 1, 49, 50, 51, 250), fc.nat({ max: 2_500 })),
       }),
-      { maxLength: 80 },
+      { maxLength: 80, size: 'max' },
     ),
   }),
   check({ max, messages }) {

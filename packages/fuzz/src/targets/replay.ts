@@ -36,7 +36,7 @@ export const replayWindow = target<Input>({
   runs: 300,
   arbitrary: fc.record({
     start: fc.constantFrom(0n, 5n, 2n ** 32n - 40n, 2n ** 32n * 3n - 8_000n, 2n ** 53n, LIMIT - 9_000n, LIMIT - 20n),
-    steps: fc.array(step, { maxLength: 120 }),
+    steps: fc.array(step, { maxLength: 120, size: 'max' }),
   }),
   check({ start, steps }) {
     const window = new ReplayWindow();
