@@ -2,6 +2,8 @@ import type { Connection } from '../stream/connection.js';
 
 /** Longest time that data waits because of a doubt, ms. */
 export const DOUBT_MAX = 1_000;
+/** Initiations that were under way when keys came into being arrive until then, ms. */
+const CROSSING_MAX = 1_000;
 /** Of the time given to an answer: what the other end may need beside two round trips, ms. */
 const DOUBT_SLACK = 100;
 
@@ -23,9 +25,12 @@ export class KeyDoubt {
     return this.until === -Infinity ? Infinity : this.until;
   }
 
-  /** The peer's first word on a connection of its own was an initiation. */
-  initiated(now: number, connection: Connection): void {
-    this.#raise(now + DOUBT_MAX, connection);
+  /**
+   * The peer's first word on a connection of its own was an initiation.
+   * @param birth of the present keys: while they are young it crossed with the handshake that they come from, and says nothing about them
+   */
+  initiated(now: number, connection: Connection, birth: number): void {
+    if (now > birth + CROSSING_MAX) this.#raise(now + DOUBT_MAX, connection);
   }
 
   /** A connection is up that we dialled after the other end had closed the last one. */

@@ -22,19 +22,24 @@ import type { Peer } from './peer.js';
 /**
  * What becomes of a message that arrived, over either transport.
  *
- * Theory of operation. Each message ends in one of three verdicts, which is all that the stream below needs to know: *authentic* (its
- * sender holds the keys; the connection it came on is that peer's), *rejected* (it is not what it claims to be), or *neutral* (it can not be
- * told, or it is authentic but old). An authentic message promotes its connection from the pending list, moves the peer's endpoint, and
- * may move the choice of carrier; nothing else does. Over UDP the order of checks is the kernel's (receive.c); over TCP the source address is proven by
+ * Theory of operation. Each message ends in one of four verdicts, which is all that the stream below needs to know: *authentic* (its
+ * sender holds the keys; the connection it came on is that peer's), *rejected* (it is not what it claims to be), *neutral* (it can not be
+ * told, or it is authentic but old), or *unknown* (neutral too, but found out by a look-up: data under an index that is not ours, or no
+ * longer). An authentic message promotes its connection from the pending list, moves the peer's endpoint, and may move the choice of
+ * carrier; nothing else does. Over UDP the order of checks is the kernel's (receive.c); over TCP the source address is proven by
  * TCP's own handshake, so that under load the ration per source is applied at once, without cookies.
  */
 const enum Verdict {
   authentic,
   rejected,
   neutral,
+  unknown,
 }
 
-/** Neutral messages that a pending connection may send: a restarted device still gets keepalives under keys that it has lost. */
+/**
+ * Neutral messages that a pending connection may send: each may have cost a decryption. Unknown ones do not count: to a device that was restarted a kernel peer
+ * sends data under the lost keys for 15 s before it begins a handshake (fixtures/kernel, tcp-reconnect).
+ */
 const PENDING_NEUTRAL_MAX = 8;
 
 /** Bytes of a stream. @see Device.readable */
@@ -63,7 +68,9 @@ export function receiveStream(
       connection.remote,
     );
     if (verdict === Verdict.authentic) connection.accepted();
-    else if (connection.peer === null) sound = verdict === Verdict.neutral && reader.records < PENDING_NEUTRAL_MAX;
+    else if (connection.peer === null)
+      sound =
+        verdict === Verdict.unknown || (verdict === Verdict.neutral && ++connection.neutral < PENDING_NEUTRAL_MAX);
     else if (verdict === Verdict.rejected || guess) connection.rejected();
   }
   reader.detach();
@@ -205,7 +212,7 @@ function receiveInitiation(
   if (verdict === 'flooding') return drop(peer, 'initiation-flood', Verdict.neutral);
   peer.rxBytes += INITIATION_LENGTH;
   const carrier = authenticated(device, now, peer, connection, from, true);
-  if (isFirstWord && peer.hasSession(now)) peer.doubt.initiated(now, connection);
+  if (isFirstWord && peer.hasSession(now)) peer.doubt.initiated(now, connection, peer.keypairs.current!.birth);
   if (tie) {
     peer.tied(now, connection);
     return Verdict.authentic;
@@ -270,7 +277,7 @@ function receiveData(
 ): Verdict {
   const { bytes } = slab;
   const entry = device.indices.get(receiverIndex(bytes, offset));
-  if (entry === undefined || entry.keypair === null) return drop(device, 'unknown-index', Verdict.neutral);
+  if (entry === undefined || entry.keypair === null) return drop(device, 'unknown-index', Verdict.unknown);
   const { peer, keypair } = entry;
   if (!belongs(peer, connection)) return drop(peer, 'wrong-carrier', Verdict.neutral);
   if (!keypair.canReceive(now)) return drop(peer, 'expired-keypair', Verdict.neutral);
