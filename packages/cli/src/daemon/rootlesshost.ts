@@ -30,8 +30,7 @@ export class RootlessHost extends EventEmitter<{ fatal: [Error] }> implements Tu
   }
 
   async configure(settings: DeviceSettings): Promise<void> {
-    await Promise.resolve();
-    this.#running.configure(settings);
+    await this.#running.configure(settings);
   }
 
   async snapshot(): Promise<DeviceSnapshot> {

@@ -50,7 +50,13 @@ export interface PacketSink {
 export interface DatagramSink {
   readonly slab: Slab;
   reserve(length: number): number;
-  commit(offset: number, length: number, to: Endpoint): void;
+  /** @param sender is told when it turns out that the datagram cannot be sent */
+  commit(offset: number, length: number, to: Endpoint, sender?: DatagramSender): void;
+}
+
+/** Who wants to know of datagrams that were not sent. */
+export interface DatagramSender {
+  unsent(length: number): void;
 }
 
 /** Why a connection ended, as the driver saw it. */

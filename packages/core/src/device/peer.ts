@@ -515,7 +515,8 @@ export class Peer implements Scheduled, LinksOwner {
       allowedIps: this.device.allowedIps.list(this),
       lastHandshake: this.lastHandshake,
       rxBytes: this.rxBytes,
-      txBytes: this.txBytes,
+      // What no socket took was not sent (kernel socket.c: wg_socket_send_skb_to_peer).
+      txBytes: this.txBytes - (this.datagram?.unsentBytes ?? 0),
       persistentKeepalive: this.timers.persistentInterval,
       transport: this.transport,
       connections: this.links.all.map((connection) => connection.snapshot(now, connection === active)),

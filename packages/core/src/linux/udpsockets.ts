@@ -1,6 +1,6 @@
 import type { Endpoint } from '../address/endpoint.js';
 import { formatIp } from '../address/ip.js';
-import type { DatagramSink } from '../device/driver.js';
+import type { DatagramSender, DatagramSink } from '../device/driver.js';
 import type { Device } from '../device/device.js';
 import { EAGAIN, EINTR, EINVAL, ENETUNREACH } from './errno.js';
 import { errno, libc } from './libc.js';
@@ -102,13 +102,14 @@ export class UdpSockets implements DatagramSink {
     return at;
   }
 
-  commit(offset: number, length: number, to: Endpoint): void {
+  commit(offset: number, length: number, to: Endpoint, sender: DatagramSender | null = null): void {
     const out = to.family === 4 ? this.#out4 : this.#out6;
     if (out.fd < 0) {
       this.sendFailures++;
+      sender?.unsent(length);
       return;
     }
-    out.add(this.slab, offset, length, this.#routes.to(to), this.hops);
+    out.add(this.slab, offset, length, this.#routes.to(to), this.hops, sender);
     this.#end = offset + length;
     // Its room has to stay until it is sent, and the other family's too.
     if (out.isFull) this.flush();
@@ -144,15 +145,19 @@ class Outgoing {
   readonly #messages = new MessageVector(BATCH);
   readonly #routes = new Array<UdpRoute | null>(BATCH).fill(null);
   readonly #hops = new Uint8Array(BATCH);
+  readonly #senders = new Array<DatagramSender | null>(BATCH).fill(null);
+  readonly #lengths = new Uint16Array(BATCH);
 
   get isFull(): boolean {
     return this.#count === BATCH;
   }
 
-  add(slab: Slab, offset: number, length: number, route: UdpRoute, hops: number): void {
+  add(slab: Slab, offset: number, length: number, route: UdpRoute, hops: number, sender: DatagramSender | null): void {
     const i = this.#count++;
     this.#routes[i] = route;
     this.#hops[i] = hops;
+    this.#senders[i] = sender;
+    this.#lengths[i] = length;
     this.#messages.place(i, slab, offset, length);
     this.#address(i);
   }
@@ -177,7 +182,7 @@ class Outgoing {
       const error = n < 0 ? errno() : EAGAIN;
       if (error === EINTR) continue;
       if (error === EAGAIN) {
-        failures += this.#count - first;
+        for (; first < this.#count; first++) failures += this.#lost(first);
         break;
       }
       // The first one is at fault. A local address that is no longer ours is left to the system from now on (IPv6 and older kernels
@@ -186,10 +191,14 @@ class Outgoing {
         this.#address(first);
         continue;
       }
-      failures++;
-      first++;
+      failures += this.#lost(first++);
     }
     this.#count = 0;
     return failures;
+  }
+
+  #lost(i: number): 1 {
+    this.#senders[i]?.unsent(this.#lengths[i]!);
+    return 1;
   }
 }

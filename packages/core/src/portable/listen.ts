@@ -8,8 +8,8 @@ import { WirestreamError } from '../device/errors.js';
 /** TCP and UDP on one port, IPv4 and IPv6. */
 export interface Listeners {
   readonly port: number;
-  /** Sends a datagram from the listening port; silently not, where there is no socket of that family. */
-  send(bytes: Uint8Array, to: Endpoint): void;
+  /** Sends a datagram from the listening port. @param failed called, at once or later, when that cannot be done */
+  send(bytes: Uint8Array, to: Endpoint, failed: () => void): void;
   close(): Promise<void>;
 }
 
@@ -100,7 +100,12 @@ async function open(
   if (opened.length === 0) throw new Error('no address family available');
   return {
     port,
-    send: (bytes, to) => udp.get(to.family)?.send(bytes, to.port, to.address, () => undefined),
+    send: (bytes, to, failed) => {
+      const socket = udp.get(to.family);
+      const address = to.scope === undefined ? to.address : `${to.address}%${to.scope}`;
+      if (socket === undefined) failed();
+      else socket.send(bytes, to.port, address, (error) => error !== null && failed());
+    },
     close: async () => {
       await Promise.all(opened.map(close));
     },

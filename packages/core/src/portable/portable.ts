@@ -7,7 +7,7 @@ import type { TapOptions } from '../capture/live/encoder.js';
 import { ByteRing } from '../capture/live/ring.js';
 import { configure } from '../device/configure.js';
 import { Device } from '../device/device.js';
-import type { CloseReason, DatagramSink, Driver, PacketSink } from '../device/driver.js';
+import type { CloseReason, DatagramSender, DatagramSink, Driver, PacketSink } from '../device/driver.js';
 import type { DeviceSettings } from '../device/settings.js';
 import type { DeviceSnapshot } from '../device/snapshot.js';
 import type { Peer } from '../device/peer.js';
@@ -73,7 +73,11 @@ export class PortableDriver implements Driver {
   readonly #options: PortableOptions;
   readonly #input: Slab;
   readonly #flushes = new Set<Connection>();
-  readonly #outgoing: { bytes: Uint8Array; to: Endpoint }[] = [];
+  readonly #outgoing: { bytes: Uint8Array; to: Endpoint; sender: DatagramSender | undefined }[] = [];
+  /** datagrams that could not be sent */
+  #unsent = 0;
+  /** the last change, which the next one waits for */
+  #change: Promise<void> = Promise.resolve();
   readonly #sockets = new Map<Connection, net.Socket>();
   /** memory for bytes that sockets are writing, to be used again */
   readonly #copies: Buffer[] = [];
@@ -101,8 +105,8 @@ export class PortableDriver implements Driver {
     this.datagrams = {
       slab: outSlab,
       reserve: () => 0,
-      commit: (offset, length, to) => {
-        this.#outgoing.push({ bytes: outSlab.bytes.slice(offset, offset + length), to });
+      commit: (offset, length, to, sender) => {
+        this.#outgoing.push({ bytes: outSlab.bytes.slice(offset, offset + length), to, sender });
       },
     };
     this.device = new Device(this, options.crypto, {
@@ -117,17 +121,38 @@ export class PortableDriver implements Driver {
    * @throws WirestreamError when the port is in use
    */
   async start(): Promise<void> {
-    const port = this.#options.settings.listenPort ?? 0;
-    this.#listeners = await listen(port, this.#options.listenOn ?? ['0.0.0.0', '::'], {
+    const { settings } = this.#options;
+    await this.configure({ ...settings, listenPort: settings.listenPort ?? 0 });
+  }
+
+  /**
+   * Applies a change, after those that were asked for before. Connections outlive a change of port.
+   * @throws WirestreamError when the port is in use, with nothing changed
+   */
+  async configure(settings: DeviceSettings): Promise<void> {
+    const change = this.#change.then(async () => {
+      const { listenPort } = settings;
+      if (listenPort !== undefined && (listenPort === 0 || listenPort !== this.#listeners?.port)) {
+        await this.#listen(listenPort);
+      }
+      this.#enter((now) => configure(this.device, now, settings));
+    });
+    this.#change = change.catch(() => undefined);
+    return change;
+  }
+
+  async #listen(port: number): Promise<void> {
+    const before = this.#listeners;
+    const opened = await listen(port, this.#options.listenOn ?? ['0.0.0.0', '::'], {
       accepted: (socket) => this.#accepted(socket),
       datagram: (bytes, from) => this.#enter((now) => this.#datagram(now, bytes, from)),
     });
-    this.device.listenPort = this.#listeners.port;
-    this.configure(this.#options.settings);
-  }
-
-  configure(settings: DeviceSettings): void {
-    this.#enter((now) => configure(this.device, now, settings));
+    // A tunnel that was stopped meanwhile wants no port.
+    if (this.#stopped) return opened.close();
+    this.#listeners = opened;
+    this.device.listenPort = opened.port;
+    // Not waited for: a listener counts as open until the last connection that it accepted has ended.
+    void before?.close();
   }
 
   /** Sends an inner packet: `length` bytes at `offset`; up to 15 bytes behind it may be overwritten. @returns whether a peer took it */
@@ -150,7 +175,9 @@ export class PortableDriver implements Driver {
   }
 
   snapshot(): DeviceSnapshot {
-    return this.device.snapshot(performance.now());
+    const snapshot = this.device.snapshot(performance.now());
+    if (this.#unsent === 0) return snapshot;
+    return { ...snapshot, drops: { ...snapshot.drops, 'datagram-unsent': this.#unsent } };
   }
 
   /**
@@ -313,7 +340,12 @@ export class PortableDriver implements Driver {
       connection.flushRequested = false;
       this.#write(now, connection);
     }
-    for (const { bytes, to } of this.#outgoing.splice(0)) this.#listeners?.send(bytes, to);
+    for (const { bytes, to, sender } of this.#outgoing.splice(0)) {
+      this.#listeners?.send(bytes, to, () => {
+        this.#unsent++;
+        sender?.unsent(bytes.length);
+      });
+    }
     if (!this.#captures.isEmpty) this.#captures.publish(performance.now(), Date.now());
     this.#arm(now, turnAt);
   }

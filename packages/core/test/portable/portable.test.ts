@@ -69,6 +69,58 @@ describe.each(['tcp', 'udp'] as const)('two portable drivers over %s', (transpor
     expect(a.driver.snapshot().peers[0]!.lastHandshake).toBeGreaterThan(0);
   });
 
+  test('port, keys, endpoint and allowed IPs change under way, and nothing is dropped that can be kept', async () => {
+    const [a, b] = await pair(transport);
+    const exchange = async (): Promise<void> => {
+      b.send(ipv4Packet(2, 1, 90));
+      await a.delivered(a.packets.length + 1);
+      a.send(ipv4Packet(1, 2, 100));
+      await b.delivered(b.packets.length + 1);
+    };
+    a.send(ipv4Packet(1, 2, 100));
+    await b.delivered(1);
+    const before = b.driver.snapshot().peers[0]!;
+    const { port } = b.endpoint;
+
+    await b.driver.configure({ listenPort: 0, peers: [] });
+    expect(b.endpoint.port).not.toBe(port);
+    await expect(connected(port)).resolves.toBe(false);
+    await expect(connected(b.endpoint.port)).resolves.toBe(true);
+    await exchange();
+    const after = b.driver.snapshot().peers[0]!;
+    // The session goes on, over TCP on the very same connection.
+    expect(after.lastHandshake).toBe(before.lastHandshake);
+    expect(after.connections.map(({ id }) => id)).toEqual(before.connections.map(({ id }) => id));
+
+    const { publicKey } = after;
+    await b.driver.configure({ peers: [{ publicKey, replaceAllowedIps: true, allowedIps: [] }] });
+    b.send(ipv4Packet(2, 1, 90));
+    expect(b.driver.snapshot().drops).toMatchObject({ 'no-peer-for-destination': 1 });
+    await b.driver.configure({ peers: [{ publicKey, allowedIps: before.allowedIps.map((prefix) => ({ prefix })) }] });
+    await exchange();
+
+    // Another key at one end, told to the other: new keys at once, at the port that is in use now.
+    const privateKey = new Uint8Array(32).fill(9);
+    await b.driver.configure({ privateKey, peers: [] });
+    const theirs = a.driver.snapshot().peers[0]!;
+    const successor = {
+      publicKey: nativeCrypto.publicKey(privateKey),
+      endpoint: b.endpoint,
+      allowedIps: theirs.allowedIps.map((prefix) => ({ prefix })),
+    };
+    await a.driver.configure({ peers: [{ publicKey: theirs.publicKey, remove: true, allowedIps: [] }, successor] });
+    a.send(ipv4Packet(1, 2, 100));
+    await b.delivered(b.packets.length + 1);
+  });
+
+  test('a change of port that fails changes nothing', async () => {
+    const [a, b] = await pair(transport);
+    const change = b.driver.configure({ listenPort: a.endpoint.port, privateKey: null, peers: [] });
+    await expect(change).rejects.toMatchObject({ code: 'port-in-use' });
+    a.send(ipv4Packet(1, 2, 100));
+    await b.delivered(1);
+  });
+
   test('stop leaves no open handle and frees the port', async () => {
     const [a, b] = await pair(transport);
     a.send(ipv4Packet(1, 2, 100));
@@ -80,6 +132,27 @@ describe.each(['tcp', 'udp'] as const)('two portable drivers over %s', (transpor
     server.close();
     expect(b.driver.slabs.out).toBe(0);
   });
+});
+
+/** Whether somebody listens on TCP there. */
+async function connected(port: number): Promise<boolean> {
+  const socket = net.connect(port, '127.0.0.1');
+  const outcome = await Promise.race([
+    once(socket, 'connect').then(() => true),
+    new Promise<boolean>((resolve) => socket.once('error', () => resolve(false))),
+  ]).catch(() => false);
+  socket.destroy();
+  return outcome;
+}
+
+test('what no socket takes is not counted as sent', async () => {
+  const a = new Node(1, { transport: 'udp', endpoint: { family: 4, address: '255.255.255.255', port: 9 } });
+  running.push(a);
+  await a.driver.start();
+  a.send(ipv4Packet(1, 2, 100));
+  const failed = (): boolean => a.driver.snapshot().drops['datagram-unsent'] !== undefined;
+  while (!failed()) await new Promise((resolve) => setImmediate(resolve));
+  expect(a.driver.snapshot().peers[0]!.txBytes).toBe(0);
 });
 
 test('a stranger gets no byte, whatever it sends, and is let go of in silence', async () => {

@@ -140,8 +140,8 @@ export class RootlessTunnel implements StackHost, Turns {
     await this.driver.stop();
   }
 
-  configure(settings: DeviceSettings): void {
-    this.driver.configure(settings);
+  async configure(settings: DeviceSettings): Promise<void> {
+    await this.driver.configure(settings);
     for (const peer of this.#paths.keys())
       if (this.driver.device.peer(peer.publicKey) !== peer) this.#paths.delete(peer);
   }
