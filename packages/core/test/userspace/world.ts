@@ -277,7 +277,7 @@ export class PeerSide {
     this.syn();
     const native = this.world.natives.at(-1)!;
     this.world.turn((now) => this.world.stack.tcp.connected(now, native.flow!));
-    const [synAck] = this.world.sent();
+    const synAck = this.world.sent().findLast((seg) => seg.flags === 'SA');
     this.irs = synAck!.seq;
     this.send({ flags: 'A' });
     return native;

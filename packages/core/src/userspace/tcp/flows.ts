@@ -277,7 +277,7 @@ export class TcpFlows {
     for (let flow = this.#turns.next(); flow !== null; flow = this.#turns.next()) {
       const left = output(this, now, flow);
       if (left === Left.turn) this.#turns.add(flow);
-      else if (left === Left.room) this.#turns.hold(flow);
+      else if (left !== Left.nothing) this.#turns.hold(flow, left === Left.rest);
       this.#finish(now, flow);
       this.schedule(flow);
     }

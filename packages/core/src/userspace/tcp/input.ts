@@ -106,6 +106,13 @@ function inputSyn(flows: TcpFlows, now: number, flow: TcpFlow, segment: Segment)
   if (segment.sequence === flow.irs && !segment.has(ACK) && flow.phase === Phase.synReceived) {
     return sendSyn(flows, flow, true);
   }
+  if (segment.sequence === flow.irs && segment.has(ACK) && flow.phase === Phase.synReceived) {
+    // The second half of opening at once: their SYN again, with the acknowledgement of ours (RFC 9293 figure 8).
+    if (flow.offsetOfAck(segment.acknowledgement) !== 0) return flows.replyReset(segment);
+    establish(flows, now, flow);
+    sendAck(flows, flow);
+    return flows.mark(flow);
+  }
   if (!segment.has(ACK) && flow.finAcked && flow.innerFinished) {
     // Both sides were done; only the native side still has to take the last bytes. The ports may be used again.
     flows.unlist(flow);
@@ -113,8 +120,7 @@ function inputSyn(flows: TcpFlows, now: number, flow: TcpFlow, segment: Segment)
   }
   // Either a repeated SYN-ACK whose acknowledgement was lost, or whoever is there has forgotten this flow and will reset it
   // when it sees what we think (RFC 5961 §4.2).
-  flow.ackNow = true;
-  flows.mark(flow);
+  sendAck(flows, flow);
 }
 
 function inputLingering(flows: TcpFlows, flow: TcpFlow, segment: Segment): void {

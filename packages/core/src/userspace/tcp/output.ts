@@ -10,8 +10,10 @@ export const enum Left {
   nothing,
   /** its share of this round is used up */
   turn,
-  /** the path to the peer has no room */
+  /** the path to the peer has no room, and had none for any of it */
   room,
+  /** the path to the peer has no more room */
+  rest,
 }
 
 /** Does everything that a flow's state calls for now: hands data over, sends data, FIN and acknowledgements. */
@@ -68,7 +70,7 @@ function sendData(flows: TcpFlows, now: number, flow: TcpFlow): Left {
       // Silly windows are waited out while something is on its way (RFC 9293 §3.8.6.2.1).
       if (!again && length < available && length < flow.mss - sackLength) break;
     }
-    if (flow.path.room() < length) return Left.room;
+    if (flow.path.room() < length) return sent === 0 ? Left.room : Left.rest;
     if (sent >= QUANTUM) return Left.turn;
     emit(flows, now, flow, start, length, fin);
     sent += Math.max(length, 1);

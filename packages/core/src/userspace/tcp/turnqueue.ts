@@ -2,16 +2,18 @@ import type { TcpFlow } from './flow.js';
 
 /**
  * The flows that have something to do when the driver's turn ends, in the order in which they have their share. A flow is in it
- * once. Those that found no room on their path are held until the next turn, and then come first.
+ * once. Those that found no room on their path are held until the next turn and then come first, those that have
+ * sent nothing in this one before the others.
  */
 export class TurnQueue {
   #waiting: TcpFlow[] = [];
   #round: TcpFlow[] = [];
   #at = 0;
   #held: TcpFlow[] = [];
+  #served: TcpFlow[] = [];
 
   get isHolding(): boolean {
-    return this.#held.length > 0;
+    return this.#held.length > 0 || this.#served.length > 0;
   }
 
   /** Adds a flow at the end, unless it is in the queue. */
@@ -21,15 +23,17 @@ export class TurnQueue {
     this.#waiting.push(flow);
   }
 
-  /** Keeps a flow for the next turn. */
-  hold(flow: TcpFlow): void {
+  /** Keeps a flow for the next turn. @param served whether it has sent something in this one */
+  hold(flow: TcpFlow, served: boolean): void {
     flow.isQueued = true;
-    this.#held.push(flow);
+    (served ? this.#served : this.#held).push(flow);
   }
 
   /** Begins a turn. */
   begin(): void {
-    if (this.#held.length === 0) return;
+    if (!this.isHolding) return;
+    for (const flow of this.#served) this.#held.push(flow);
+    this.#served.length = 0;
     for (const flow of this.#waiting) this.#held.push(flow);
     const empty = this.#waiting;
     empty.length = 0;
@@ -53,6 +57,6 @@ export class TurnQueue {
   }
 
   clear(): void {
-    this.#waiting.length = this.#round.length = this.#held.length = this.#at = 0;
+    this.#waiting.length = this.#round.length = this.#held.length = this.#served.length = this.#at = 0;
   }
 }
