@@ -43,15 +43,19 @@ export function parseExtcap(argv: readonly string[]): ExtcapRequest {
     return text === undefined || text === '' ? [] : [flag, text];
   };
   const packets = value('--packets');
-  const shared = ['-w', fifo, ...(has('--records') ? ['--outer', '--inner', '--records'] : [])];
-  const chosen = packets === 'outer' || packets === 'inner' ? [`--${packets}`] : [];
+  const records = has('--records') ? ['--records'] : [];
+  const chosen =
+    packets === 'outer' || packets === 'inner' ? [`--${packets}`] : records.flatMap(() => ['--outer', '--inner']); // naming one kind leaves the others out
   if (name === WIRE) {
     const dev = value('--device') ?? 'any';
     const wired = has('--records') ? ['--outer', '--records'] : [];
     return { ask: 'capture', argv: ['--interface', dev, ...given('--port'), '-w', fifo, ...wired] };
   }
   const keys = has('--keys') ? ['--keys'] : [];
-  return { ask: 'capture', argv: [name.slice(PREFIX.length), ...shared, ...chosen, ...keys, ...given('--peer')] };
+  return {
+    ask: 'capture',
+    argv: [name.slice(PREFIX.length), '-w', fifo, ...chosen, ...records, ...keys, ...given('--peer')],
+  };
 }
 
 /** @param tunnels names of those that can be captured */
@@ -100,17 +104,36 @@ export function installExtcap(directory: string | undefined): string[] {
   const shim = join(resolve(folders.extcap), 'wirestream');
   const dissector = join(resolve(folders.plugins), 'wirestream.lua');
   const program = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
-  const text = `#!/bin/sh\nexec ${quoted(process.execPath)} ${quoted(program)} extcap "$@"\n`;
   try {
     mkdirSync(folders.extcap, { recursive: true });
     mkdirSync(folders.plugins, { recursive: true });
-    writeFileSync(shim, text);
+    writeFileSync(shim, shimText(process.execPath, program));
     chmodSync(shim, 0o755);
     copyFileSync(fileURLToPath(new URL('../../wireshark/wirestream.lua', import.meta.url)), dissector);
   } catch (error) {
     throw fileError(error, directory ?? shim);
   }
   return [`extcap program: ${shim}`, `dissector: ${dissector}`];
+}
+
+/** The program that Wireshark starts. It answers by itself what never changes: Wireshark asks that of every interface, one after the other. */
+export function shimText(node: string, program: string): string {
+  const answer = (lines: readonly string[]): string => `printf '%s\\n' ${lines.map(quoted).join(' ')}`;
+  return [
+    '#!/bin/sh',
+    'case " $* " in',
+    `*" --capture "*) ;;`,
+    `*" --extcap-dlts "*) ${answer(extcapDlts())}; exit ;;`,
+    '*" --extcap-config "*)',
+    '  case " $* " in',
+    `  *" --extcap-interface ${WIRE} "*) ${answer(extcapConfig(WIRE))} ;;`,
+    `  *) ${answer(extcapConfig(''))} ;;`,
+    '  esac',
+    '  exit ;;',
+    'esac',
+    `exec ${quoted(node)} ${quoted(program)} extcap "$@"`,
+    '',
+  ].join('\n');
 }
 
 /** Where Wireshark looks for what is the user's own: it says so itself, if it is there. */

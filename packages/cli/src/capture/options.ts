@@ -8,6 +8,8 @@ export interface RingLimits {
   readonly size: number;
 }
 
+/** Smaller files would hold little more than their own headers, bytes. */
+const SIZE_MIN = 64_000;
 const UNITS: Readonly<Record<string, number>> = { '': 1, k: 1e3, m: 1e6, g: 1e9 };
 
 /** `10x50MB`. @throws WirestreamError usage */
@@ -15,7 +17,7 @@ export function parseRing(text: string): RingLimits {
   const match = /^([0-9]{1,6})x([0-9]{1,9})(k|m|g)?b?$/i.exec(text);
   const files = Number(match?.[1] ?? 0);
   const size = Number(match?.[2] ?? 0) * UNITS[(match?.[3] ?? '').toLowerCase()]!;
-  if (files < 2 || size < 65_536) {
+  if (files < 2 || size < SIZE_MIN) {
     throw new WirestreamError(
       'usage',
       `--ring ${text}: a number of files and the size of each is wanted, at least 2 files of 64kB`,
