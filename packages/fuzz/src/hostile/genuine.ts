@@ -1,0 +1,86 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Transport } from '@wirestream/core/device/settings';
+import { nativeCrypto } from '@wirestream/core/noise/native';
+import { PortableDriver } from '@wirestream/core/portable/portable';
+import { Slab } from '@wirestream/core/slab/slab';
+import { keysOf, peerSettings } from './keys.js';
+import { echoRequest, sequenceOf } from './ping.js';
+
+export interface Pings {
+  readonly sent: number;
+  readonly lost: number;
+  /** ms */
+  readonly median: number;
+}
+
+/** A peer that means well, and measures how it is served. */
+export class Genuine {
+  readonly driver: PortableDriver;
+  readonly #slab = Slab.plain(4096);
+  readonly #sentAt = new Map<number, number>();
+  readonly #times = new Map<number, number>();
+  #sequence = 0;
+
+  /** @param port of the attacked device, or of what stands in front of it */
+  constructor(
+    private readonly number: number,
+    port: number,
+    transport: Transport,
+  ) {
+    this.driver = new PortableDriver({
+      crypto: nativeCrypto,
+      mtu: 1420,
+      listenOn: ['127.0.0.1'],
+      settings: {
+        privateKey: keysOf(number).privateKey,
+        transport,
+        peers: [peerSettings(1, { endpoint: { family: 4, address: '127.0.0.1', port } })],
+      },
+      deliver: (slab, offset, length) => {
+        const sequence = sequenceOf(slab.bytes.subarray(offset, offset + length));
+        const at = this.#sentAt.get(sequence);
+        if (at !== undefined) this.#times.set(sequence, performance.now() - at);
+      },
+    });
+  }
+
+  /** Ready when the first ping has come back. @returns ms that it took */
+  async start(patience = 20_000): Promise<number> {
+    await this.driver.start();
+    const began = performance.now();
+    const first = this.#send();
+    for (let last = first; ![...this.#times.keys()].some((n) => n >= first);) {
+      if (performance.now() - began > patience) throw new Error(`peer ${this.number} gets no reply`);
+      if (performance.now() - this.#sentAt.get(last)! > 500) last = this.#send();
+      await sleep(2);
+    }
+    return performance.now() - began;
+  }
+
+  /** Pings until `until` is done, at least `least` of them, and waits for late replies. */
+  async pingWhile(until: Promise<unknown>, least = 25, interval = 20): Promise<Pings> {
+    let done = false;
+    void until.finally(() => (done = true)).catch(() => undefined);
+    const mine: number[] = [];
+    while (!done || mine.length < least) {
+      mine.push(this.#send());
+      await sleep(interval);
+    }
+    const missing = () => mine.filter((n) => !this.#times.has(n)).length;
+    for (let waited = 0; waited < 3_000 && missing() > 0; waited += 20) await sleep(20);
+    const times = mine.flatMap((n) => this.#times.get(n) ?? []).sort((a, b) => a - b);
+    return { sent: mine.length, lost: missing(), median: times[times.length >> 1] ?? Infinity };
+  }
+
+  stop(): Promise<void> {
+    return this.driver.stop();
+  }
+
+  #send(): number {
+    const sequence = this.#sequence++ & 0xffff;
+    this.#slab.bytes.set(echoRequest(this.number, 1, sequence));
+    this.#sentAt.set(sequence, performance.now());
+    this.driver.packet(this.#slab, 0, 84);
+    return sequence;
+  }
+}
