@@ -4,6 +4,7 @@ import tseslint from 'typescript-eslint';
 /** The protocol does no I/O: these folders see no sockets, files, clock or entropy except through their arguments. */
 const PROTOCOL = [
   'slab',
+  'offload',
   'noise',
   'messages',
   'cookie',

@@ -1,7 +1,7 @@
 import { nativeSlab } from '@wirestream/core/linux/nativeslab';
 import { Coalescer } from '@wirestream/core/linux/offload/coalesce';
-import { Segmenter } from '@wirestream/core/linux/offload/segment';
-import { VIRTIO_HEADER } from '@wirestream/core/linux/offload/virtio';
+import { Segmenter } from '@wirestream/core/offload/segment';
+import { VIRTIO_HEADER } from '@wirestream/core/offload/virtio';
 import { LENGTH, SEGMENTS, superPacket } from './superpacket.mjs';
 import { rate, timed } from './timer.mjs';
 

@@ -1,5 +1,5 @@
 import { randomFillSync } from 'node:crypto';
-import { GSO_TCPV4, NEEDS_CSUM, VIRTIO_HEADER } from '@wirestream/core/linux/offload/virtio';
+import { GSO_TCPV4, NEEDS_CSUM, VIRTIO_HEADER } from '@wirestream/core/offload/virtio';
 
 /** IPv4 and TCP with the timestamp option, as Linux sends bulk data. */
 export const HEADERS = 20 + 32;

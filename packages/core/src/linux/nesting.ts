@@ -9,7 +9,7 @@ import {
   IP6_HOPS,
   IP6_NEXT,
   UDP_HEADER,
-} from './offload/fields.js';
+} from '../offload/fields.js';
 
 /**
  * Bounds routing loops in which tunnels over UDP carry each other.

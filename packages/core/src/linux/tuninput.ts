@@ -1,8 +1,8 @@
 import type { Device } from '../device/device.js';
 import { Nesting, NO_HOPS } from './nesting.js';
-import { Segmenter, SPILL } from './offload/segment.js';
+import { Segmenter, SPILL } from '../offload/segment.js';
 import { giveSummableSlab, summableSlab } from './offload/vectorsum.js';
-import { VIRTIO_HEADER } from './offload/virtio.js';
+import { VIRTIO_HEADER } from '../offload/virtio.js';
 import { read } from './syscalls.js';
 import type { Tun } from './tun.js';
 import type { Slab } from '../slab/slab.js';

@@ -4,7 +4,7 @@ import { EINVAL } from './errno.js';
 import { Iovecs } from './iovecs.js';
 import { Coalescer, PIECES_MAX, type PacketWriter } from './offload/coalesce.js';
 import { giveSummableSlab, summableSlab } from './offload/vectorsum.js';
-import { VIRTIO_HEADER, writePlainHeader } from './offload/virtio.js';
+import { VIRTIO_HEADER, writePlainHeader } from '../offload/virtio.js';
 import { write, writev } from './syscalls.js';
 import { tunGone, type Tun } from './tun.js';
 

@@ -1,5 +1,5 @@
 import type { Slab } from '../slab/slab.js';
-import { finish, lengthSum, pseudoSum6, sumRange } from './offload/checksum.js';
+import { finish, lengthSum, pseudoSum6, sumRange } from '../offload/checksum.js';
 import {
   IP4_CHECKSUM,
   IP4_FRAGMENT,
@@ -11,7 +11,7 @@ import {
   IP6_HOPS,
   IP6_LENGTH,
   IP6_NEXT,
-} from './offload/fields.js';
+} from '../offload/fields.js';
 
 /**
  * ICMP's "destination unreachable" for packets that no peer takes, so that whoever sent them learns it at once and not by a time-out.

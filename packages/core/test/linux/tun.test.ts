@@ -9,8 +9,8 @@ import { interfaceExists, setUpInterface, setupCommands } from '../../src/linux/
 import { Iovecs } from '../../src/linux/iovecs.js';
 import { nativeSlab } from '../../src/linux/nativeslab.js';
 import { Coalescer } from '../../src/linux/offload/coalesce.js';
-import { Segmenter } from '../../src/linux/offload/segment.js';
-import { VIRTIO_HEADER } from '../../src/linux/offload/virtio.js';
+import { Segmenter } from '../../src/offload/segment.js';
+import { VIRTIO_HEADER } from '../../src/offload/virtio.js';
 import { openListening } from '../../src/linux/listen.js';
 import { close, read, write, writev } from '../../src/linux/syscalls.js';
 import { isInterfaceName, openTun, tunDown, tunGone, type Tun } from '../../src/linux/tun.js';

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
-import { fold, sumRange, updateChecksum } from '@wirestream/core/linux/offload/checksum';
+import { fold, sumRange, updateChecksum } from '@wirestream/core/offload/checksum';
 import { Coalescer } from '@wirestream/core/linux/offload/coalesce';
-import { Segmenter } from '@wirestream/core/linux/offload/segment';
-import { VIRTIO_HEADER, VirtioHeader } from '@wirestream/core/linux/offload/virtio';
+import { Segmenter } from '@wirestream/core/offload/segment';
+import { VIRTIO_HEADER, VirtioHeader } from '@wirestream/core/offload/virtio';
 import { nativeSlab } from '@wirestream/core/linux/nativeslab';
 import { Slab } from '@wirestream/core/slab/slab';
 import { bytes, noise } from '../arbitraries/bytes.js';

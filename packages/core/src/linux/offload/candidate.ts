@@ -1,5 +1,13 @@
 import type { Slab } from '../../slab/slab.js';
-import { fold, lengthSum, PROTOCOL_TCP, PROTOCOL_UDP, pseudoSum4, pseudoSum6, sumRange } from './checksum.js';
+import {
+  fold,
+  lengthSum,
+  PROTOCOL_TCP,
+  PROTOCOL_UDP,
+  pseudoSum4,
+  pseudoSum6,
+  sumRange,
+} from '../../offload/checksum.js';
 import {
   FLAG_ACK,
   FLAG_PSH,
@@ -25,7 +33,7 @@ import {
   UDP_CHECKSUM,
   UDP_HEADER,
   UDP_LENGTH,
-} from './fields.js';
+} from '../../offload/fields.js';
 
 /**
  * One received packet, looked at for whether it may become part of a super-packet. Kept and used again.

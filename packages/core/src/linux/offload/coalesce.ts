@@ -1,6 +1,15 @@
 import type { Slab } from '../../slab/slab.js';
 import { Candidate, checksumsValid } from './candidate.js';
-import { finish, fold, lengthSum, PROTOCOL_TCP, PROTOCOL_UDP, pseudoSum4, pseudoSum6, sumRange } from './checksum.js';
+import {
+  finish,
+  fold,
+  lengthSum,
+  PROTOCOL_TCP,
+  PROTOCOL_UDP,
+  pseudoSum4,
+  pseudoSum6,
+  sumRange,
+} from '../../offload/checksum.js';
 import {
   FLAG_PSH,
   IP4_CHECKSUM,
@@ -11,7 +20,7 @@ import {
   TCP_FLAGS,
   UDP_CHECKSUM,
   UDP_LENGTH,
-} from './fields.js';
+} from '../../offload/fields.js';
 import {
   GSO_TCPV4,
   GSO_TCPV6,
@@ -20,7 +29,7 @@ import {
   VIRTIO_HEADER,
   VirtioHeader,
   writePlainHeader,
-} from './virtio.js';
+} from '../../offload/virtio.js';
 
 /** Largest IP packet, bytes: its length field has 16 bits. */
 const PACKET_MAX = 65535;

@@ -1,3 +1,4 @@
+import { VECTOR } from '../../offload/checksum.js';
 import type { Slab } from '../../slab/slab.js';
 import { adoptSlab } from '../nativeslab.js';
 
@@ -22,9 +23,6 @@ import { adoptSlab } from '../nativeslab.js';
  *         (i32.add (i32.add (i32x4.extract_lane 0 (local.get $a)) (i32x4.extract_lane 1 (local.get $a)))
  *                  (i32.add (i32x4.extract_lane 2 (local.get $a)) (i32x4.extract_lane 3 (local.get $a))))))
  */
-
-/** Bytes that one round of the loop takes; ranges are multiples of it, and not empty. */
-export const VECTOR = 32;
 
 const PAGE = 65_536;
 

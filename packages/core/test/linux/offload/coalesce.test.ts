@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { Coalescer } from '../../../src/linux/offload/coalesce.js';
-import { Segmenter } from '../../../src/linux/offload/segment.js';
-import { VIRTIO_HEADER } from '../../../src/linux/offload/virtio.js';
+import { Segmenter } from '../../../src/offload/segment.js';
+import { VIRTIO_HEADER } from '../../../src/offload/virtio.js';
 import { Slab } from '../../../src/slab/slab.js';
 import {
   fixChecksums,

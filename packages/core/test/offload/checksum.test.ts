@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { finish, fold, swap16, sumRange, updateChecksum } from '../../../src/linux/offload/checksum.js';
-import { giveSummableSlab, summableSlab } from '../../../src/linux/offload/vectorsum.js';
-import { Slab } from '../../../src/slab/slab.js';
-import { slowChecksum } from './packets.js';
+import { finish, fold, swap16, sumRange, updateChecksum } from '../../src/offload/checksum.js';
+import { giveSummableSlab, summableSlab } from '../../src/linux/offload/vectorsum.js';
+import { Slab } from '../../src/slab/slab.js';
+import { slowChecksum } from '../linux/offload/packets.js';
 
 describe.each([
   ['JavaScript', Slab.plain(80_000)],

@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { Segmenter, SPILL } from '../../../src/linux/offload/segment.js';
-import { VIRTIO_HEADER } from '../../../src/linux/offload/virtio.js';
-import { Slab } from '../../../src/slab/slab.js';
+import { Segmenter, SPILL } from '../../src/offload/segment.js';
+import { VIRTIO_HEADER } from '../../src/offload/virtio.js';
+import { Slab } from '../../src/slab/slab.js';
 import {
   hex,
   makePacket,
@@ -14,7 +14,7 @@ import {
   virtioBytes,
   type PacketShape,
   type Virtio,
-} from './packets.js';
+} from '../linux/offload/packets.js';
 
 /** All packets that the segmenter makes; `spoil` overwrites what it says may be overwritten behind each. */
 function segments(virtio: Virtio, packet: Uint8Array, offset = 2, spoil = true): string[] {

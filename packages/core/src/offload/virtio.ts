@@ -1,4 +1,4 @@
-import type { Slab } from '../../slab/slab.js';
+import type { Slab } from '../slab/slab.js';
 
 /**
  * The virtio-net header that stands in front of each packet on a TUN with IFF_VNET_HDR (virtio 1.2 §5.1.6, legacy form in

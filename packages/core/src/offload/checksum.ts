@@ -1,5 +1,4 @@
-import type { Slab } from '../../slab/slab.js';
-import { VECTOR } from './vectorsum.js';
+import type { Slab } from '../slab/slab.js';
 
 /**
  * The Internet checksum (RFC 1071) over ranges of slabs.
@@ -10,6 +9,8 @@ import { VECTOR } from './vectorsum.js';
  * plain numbers that are folded to 16 bits once at the end; at most 2^16 words keep them far from losing precision.
  */
 
+/** Bytes that one round of `Slab.vectorSum` takes. */
+export const VECTOR = 32;
 /** Shorter ranges (headers) are summed sooner than WebAssembly is called, bytes. */
 const WORTH_A_CALL = 128;
 

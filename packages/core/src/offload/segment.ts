@@ -1,4 +1,4 @@
-import type { Slab } from '../../slab/slab.js';
+import type { Slab } from '../slab/slab.js';
 import { finish, lengthSum, PROTOCOL_TCP, PROTOCOL_UDP, pseudoSum4, pseudoSum6, sumRange, swap16 } from './checksum.js';
 import {
   FLAG_CWR,
