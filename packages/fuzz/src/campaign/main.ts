@@ -6,7 +6,7 @@ import { encodeValue } from '../values.js';
 import { Corpus, type Entry } from './corpus.js';
 import { CoverageMap, type MapData } from './coverage.js';
 import type { Options } from './options.js';
-import { printCoverage } from './report.js';
+import { listUncovered, printCoverage } from './report.js';
 import type { Failure } from './slice.js';
 import { CURRENT_HEADER, type Job, type Result, type WorkerSetup } from './worker.js';
 
@@ -27,15 +27,17 @@ export interface Surroundings {
   readonly regressions: string;
   readonly out: (line: string) => void;
   /** coverage of the drivers, which need processes of their own */
-  readonly drivers: (() => Promise<MapData[]>) | null;
+  readonly drivers: (() => Promise<DriverRun>) | null;
 }
 
-/** A campaign on all cores. @returns the failures */
-export async function runCampaign(
-  options: Options,
-  targets: readonly string[],
-  around: Surroundings,
-): Promise<Failure[]> {
+/** What hostile load on real sockets ran of core, and whether everything stayed within its bounds. */
+export interface DriverRun {
+  readonly data: MapData[];
+  readonly held: boolean;
+}
+
+/** A campaign on all cores. @returns how many failures there were */
+export async function runCampaign(options: Options, targets: readonly string[], around: Surroundings): Promise<number> {
   return new Campaign(options, targets, around).run();
 }
 
@@ -71,7 +73,7 @@ class Campaign {
     return this.options.jobs ?? availableParallelism();
   }
 
-  async run(): Promise<Failure[]> {
+  async run(): Promise<number> {
     const { out } = this.around;
     const known = [...this.#entries.values()].reduce((sum, list) => sum + list.length, 0);
     out(
@@ -79,14 +81,20 @@ class Campaign {
     );
     await Promise.all(Array.from({ length: this.#jobs }, (_, n) => this.#work(n)));
     this.#say(true);
+    let beyond = 0;
     if (this.around.drivers !== null) {
       out('hostile load on real sockets');
-      this.#coverage.merge(await this.around.drivers());
+      const { data, held } = await this.around.drivers();
+      this.#coverage.merge(data);
+      if (!held) beyond = 1;
     }
-    for (const line of printCoverage(this.#coverage.toData())) out(line);
+    const data = this.#coverage.toData();
+    for (const line of printCoverage(data)) out(line);
+    if (this.options.uncovered !== undefined) writeFileSync(this.options.uncovered, listUncovered(data));
     for (const failure of this.#failures) out(this.#write(failure));
-    out(`${this.#executions} executions, ${this.#failures.length} failures`);
-    return this.#failures;
+    const failures = this.#failures.length + beyond;
+    out(`${this.#executions} executions, ${failures} failures`);
+    return failures;
   }
 
   /** One worker, fed until the time is up; another one in its place when it hangs or dies. */

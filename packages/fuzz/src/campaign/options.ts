@@ -4,7 +4,8 @@ export const USAGE = `usage:
   npm run fuzz -- [--minutes N] [--seed S] [--target T] … [--jobs J]   a campaign: 1 minute, all targets, all cores
   npm run fuzz -- --replay FILE [--target T]                           one input again: a regression's JSON, or the bytes themselves
   npm run fuzz -- --list                                               the targets
-  --no-drivers  leaves out the hostile load on real sockets at the end`;
+  --no-drivers      leaves out the hostile load on real sockets at the end
+  --uncovered FILE  writes down the lines of core that never ran`;
 
 export interface Options {
   readonly minutes: number;
@@ -15,6 +16,7 @@ export interface Options {
   readonly list: boolean;
   readonly help: boolean;
   readonly drivers: boolean;
+  readonly uncovered: string | undefined;
 }
 
 /** @throws Error that says what is wrong */
@@ -32,6 +34,7 @@ export function parseOptions(args: readonly string[]): Options {
       list: flag,
       help: flag,
       'no-drivers': flag,
+      uncovered: text,
     },
   });
   return {
@@ -43,6 +46,7 @@ export function parseOptions(args: readonly string[]): Options {
     list: values.list,
     help: values.help,
     drivers: !values['no-drivers'],
+    uncovered: values.uncovered,
   };
 }
 

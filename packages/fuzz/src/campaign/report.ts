@@ -21,8 +21,7 @@ const ROOT = path.dirname(CORE);
 export function tally(data: readonly MapData[]): Map<string, Tally> {
   const byUrl = new Map(data.map((map) => [map.url, map]));
   const out = new Map<string, Tally>();
-  for (const file of readdirSync(ROOT, { recursive: true, encoding: 'utf8' })) {
-    if (!file.endsWith('.js')) continue;
+  for (const file of compiledFiles()) {
     const folder = file.split(path.sep)[0]!;
     const sum = out.get(folder) ?? { lines: 0, linesRun: 0, branches: 0, branchesRun: 0 };
     out.set(folder, sum);
@@ -33,18 +32,9 @@ export function tally(data: readonly MapData[]): Map<string, Tally> {
 }
 
 function addFile(sum: Tally, text: string, map: MapData | undefined): void {
-  let at = 0;
-  let inComment = false;
-  for (const line of text.split('\n')) {
-    const code = line.trim();
-    if (code.startsWith('/*')) inComment = true;
-    const isCode = !inComment && code !== '' && !code.startsWith('//') && !/^[\])};,]+$/.test(code);
-    if (inComment && code.endsWith('*/')) inComment = false;
-    if (isCode) {
-      sum.lines++;
-      if (map?.ran[at + line.length - line.trimStart().length] === 1) sum.linesRun++;
-    }
-    at += line.length + 1;
+  for (const { at } of codeLines(text)) {
+    sum.lines++;
+    if (map?.ran[at] === 1) sum.linesRun++;
   }
   if (map === undefined) {
     sum.branches++;
@@ -54,6 +44,40 @@ function addFile(sum: Tally, text: string, map: MapData | undefined): void {
     sum.branches++;
     if (map.ran[Number(block.split('-')[0])] === 1) sum.branchesRun++;
   }
+}
+
+/** Lines that hold code, and where the code begins in the file. */
+function* codeLines(text: string): Generator<{ number: number; code: string; at: number }> {
+  let at = 0;
+  let inComment = false;
+  for (const [i, line] of text.split('\n').entries()) {
+    const code = line.trim();
+    if (code.startsWith('/*')) inComment = true;
+    if (!inComment && code !== '' && !code.startsWith('//') && !/^[\])};,]+$/.test(code))
+      yield { number: i + 1, code, at: at + line.length - line.trimStart().length };
+    if (inComment && code.endsWith('*/')) inComment = false;
+    at += line.length + 1;
+  }
+}
+
+/** The lines of compiled code that never ran, file by file. */
+export function listUncovered(data: readonly MapData[]): string {
+  const byUrl = new Map(data.map((map) => [map.url, map]));
+  let out = '';
+  for (const file of compiledFiles()) {
+    const full = path.join(ROOT, file);
+    const map = byUrl.get(pathToFileURL(full).href);
+    const missing = [...codeLines(readFileSync(full, 'utf8'))].filter(({ at }) => map?.ran[at] !== 1);
+    if (missing.length === 0) continue;
+    out += `${file}: ${missing.length} lines${map === undefined ? ', never loaded' : ''}\n`;
+    if (map !== undefined) for (const { number, code } of missing) out += `${String(number).padStart(6)}  ${code}\n`;
+  }
+  return out;
+}
+
+function compiledFiles(): string[] {
+  const files = readdirSync(ROOT, { recursive: true, encoding: 'utf8' });
+  return files.filter((file) => file.endsWith('.js')).sort();
 }
 
 /** A table, folder by folder, and the whole with and without the drivers. */

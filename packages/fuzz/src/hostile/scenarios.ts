@@ -11,6 +11,8 @@ export interface Finding {
   readonly what: string;
   readonly value: number;
   readonly bound: number;
+  /** of durations, which a busy machine changes */
+  readonly isTime?: true;
 }
 
 export interface Scenario {
@@ -26,14 +28,15 @@ const PEACE_MIN = 2;
 const PENDING_MAX = 128;
 
 const most = (what: string, value: number, bound: number): Finding => ({ what, value, bound });
+const mostTime = (what: string, value: number, bound: number): Finding => ({ what, value, bound, isTime: true });
 
 /** What holds under any attack. A reply may take longer, because attacker and device share the machine's cores; it must not be lost. */
 function common({ before, after, pings, control, calm, deeds, peak }: Outcome, slower = 100): Finding[] {
   const floor = Math.max(control.median, PEACE_MIN);
   return [
     most('pings lost of those sent', pings.lost / pings.sent, 0.02),
-    most('round trip, compared with a tunnel in peace', pings.median / floor, slower),
-    most('round trip afterwards, compared with that', calm.median / floor, 60),
+    mostTime('round trip, compared with a tunnel in peace', pings.median / floor, slower),
+    mostTime('round trip afterwards, compared with that', calm.median / floor, 60),
     most(
       'CPU of the device, compared with the attacker’s',
       (after.cpu - before.cpu - 50_000) / (deeds.cpu + 50_000),
@@ -68,7 +71,7 @@ export const TCP_SCENARIOS: readonly Scenario[] = [
       return [
         ...common(outcome),
         silent(outcome.deeds),
-        most('ms until another genuine peer is served in the middle of it', first, 8_000),
+        mostTime('ms until another genuine peer is served in the middle of it', first, 8_000),
         most('of all connections, those held at a time', outcome.peak.pending / outcome.deeds.count, 0.9),
       ];
     },
@@ -134,7 +137,7 @@ export const TCP_SCENARIOS: readonly Scenario[] = [
           1 - outcome.deeds.closed / outcome.deeds.count,
           0.99,
         ),
-        most('ms until an honest client has its answer', slowest, 3_000),
+        mostTime('ms until an honest client has its answer', slowest, 3_000),
       ];
     },
   },
