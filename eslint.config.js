@@ -8,6 +8,7 @@ const PROTOCOL = [
   'noise',
   'messages',
   'cookie',
+  'control',
   'device',
   'stream',
   'userspace',

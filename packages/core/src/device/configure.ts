@@ -17,6 +17,7 @@ export function configure(device: Device, now: number, settings: DeviceSettings)
     device.transport = settings.transport;
     for (const peer of device.peers.values()) transportChanged(peer, now);
   }
+  if (settings.extensions !== undefined) device.extensions = settings.extensions;
   if (settings.replacePeers === true) {
     // All at once, which is quicker than one by one.
     device.allowedIps.clear();
@@ -46,6 +47,7 @@ function configurePeer(device: Device, now: number, change: PeerSettings): void 
     peer.ownTransport = change.transport;
     transportChanged(peer, now);
   }
+  if (change.extensions !== undefined) peer.ownExtensions = change.extensions;
   if (change.endpoint !== undefined) {
     const stays = isThere(peer, change.endpoint);
     peer.endpoint.configure(change.endpoint);

@@ -1,4 +1,5 @@
 import { type Endpoint } from '../address/endpoint.js';
+import { OWN_ABILITIES } from '../control/abilities.js';
 import { CookieChecker } from '../cookie/checker.js';
 import { CookieJar } from '../cookie/jar.js';
 import { RateLimiter } from '../cookie/ratelimiter.js';
@@ -60,9 +61,15 @@ export interface DeviceOptions {
 
 export class Device {
   transport: Transport = 'udp';
+  /** whether peers that do not say otherwise get control messages */
+  extensions = true;
+  /** what is announced to them that we can do (control/abilities.ts); a change is announced by `announce` */
+  abilities = OWN_ABILITIES;
   mtu: number;
   /** what the driver listens on; for people */
   listenPort = 0;
+  /** whether the driver listens there on TCP, too */
+  listensTcp = false;
   fwmark = 0;
   readonly peers = new Map<string, Peer>();
   readonly allowedIps = new AllowedIps<Peer>();
@@ -225,6 +232,21 @@ export class Device {
   /** A datagram of `length` bytes at `offset` came in. */
   datagram(now: number, slab: Slab, offset: number, length: number, from: Endpoint): void {
     receiveDatagram(this, now, slab, offset, length, from);
+  }
+
+  // ---- what happened: listeners
+
+  /** The driver listens on another port now, or on TCP too. Peers that know us are told. */
+  listening(now: number, port: number, tcp: boolean): void {
+    if (port === this.listenPort && tcp === this.listensTcp) return;
+    this.listenPort = port;
+    this.listensTcp = tcp;
+    this.announce(now);
+  }
+
+  /** What we announce has changed: peers that know us are told. */
+  announce(now: number): void {
+    for (const peer of this.peers.values()) peer.control.changed(now);
   }
 
   // ---- time

@@ -51,6 +51,10 @@ export const DROP_REASONS = [
   'wrong-source',
   /** data: what is inside is not an IP packet */
   'malformed-inner',
+  /** control message: breaks the rules of control/message.ts */
+  'malformed-control',
+  /** control message: more of them than a peer may send */
+  'control-flood',
   /** data: the TUN had no room */
   'tun-full',
 ] as const;

@@ -1,4 +1,5 @@
 import type { Endpoint } from '../address/endpoint.js';
+import { PeerControl } from '../control/peercontrol.js';
 import type { CookieJar } from '../cookie/jar.js';
 import { TRANSPORT_HEADER_LENGTH, TRANSPORT_OVERHEAD } from '../messages/constants.js';
 import { paddedLength, writeTransportHeader } from '../messages/write.js';
@@ -78,9 +79,13 @@ export class Peer implements Scheduled, LinksOwner {
   /** whether data waits because the peer may have lost its keys (over TCP, where connections tell) */
   readonly doubt = new KeyDoubt();
   datagram: DatagramCarrier | null = null;
+  /** what the peer says of itself, and what it is told of us */
+  readonly control = new PeerControl(this);
   presharedKey: Uint8Array | null = null;
   /** the peer's own choice; null for the device's */
   ownTransport: Transport | null = null;
+  /** whether it gets control messages; null as the device says */
+  ownExtensions: boolean | null = null;
 
   rxBytes = 0;
   txBytes = 0;
@@ -114,6 +119,10 @@ export class Peer implements Scheduled, LinksOwner {
 
   get transport(): Transport {
     return this.ownTransport ?? this.device.transport;
+  }
+
+  get extensions(): boolean {
+    return this.ownExtensions ?? this.device.extensions;
   }
 
   /** Where messages go now; null when there is no path. */
@@ -167,6 +176,24 @@ export class Peer implements Scheduled, LinksOwner {
   sendKeepalive(now: number): void {
     if (this.staged.isEmpty) this.staged.push(NOTHING, 0, 0);
     this.sendStaged(now);
+  }
+
+  /**
+   * Sends a plaintext that is no packet (control/) under the present keys, on `carrier`. For the timers it is a keepalive.
+   * @param length at least the plaintext's; the rest is zeros
+   * @returns false when there were no keys or no room
+   */
+  sendExtension(now: number, carrier: Carrier, plaintext: Uint8Array, length: number): boolean {
+    const keypair = this.keypairs.current;
+    if (keypair === null || !keypair.canSend(now)) return false;
+    const padded = paddedLength(length, this.device.mtu);
+    const room = carrier.reserve(padded + TRANSPORT_OVERHEAD);
+    if (room < 0) return false;
+    const at = room + TRANSPORT_HEADER_LENGTH;
+    carrier.slab.bytes.set(plaintext, at);
+    carrier.slab.bytes.fill(0, at + plaintext.length, at + padded);
+    this.#seal(now, keypair, carrier, carrier.slab, at, 0, padded, room);
+    return true;
   }
 
   #reserve(carrier: Carrier, padded: number, packet: Uint8Array, offset: number, length: number): number {
@@ -395,7 +422,9 @@ export class Peer implements Scheduled, LinksOwner {
 
   /** @see LinksOwner. Without keys the greeting has begun a handshake; to begin another would count as asking for it anew, for ever. */
   linked(now: number): void {
-    if (this.hasSession(now)) this.sendStaged(now);
+    if (!this.hasSession(now)) return;
+    this.sendStaged(now);
+    this.control.announce(now);
   }
 
   #keepaliveOn(now: number, keypair: Keypair, connection: Connection): void {
@@ -415,7 +444,7 @@ export class Peer implements Scheduled, LinksOwner {
   /** When `wake` wants to be called. */
   next(): number {
     const links = this.transport === 'tcp' ? this.links.next() : Infinity;
-    return Math.min(this.timers.next(), this.#deferredAt, this.doubt.endsAt, links);
+    return Math.min(this.timers.next(), this.#deferredAt, this.doubt.endsAt, this.control.next(), links);
   }
 
   /** What `next` is for, for people and logs. */
@@ -423,6 +452,7 @@ export class Peer implements Scheduled, LinksOwner {
     const at = this.next();
     if (at === this.#deferredAt) return 'initiation on a fresh connection';
     if (at === this.doubt.endsAt) return 'data that waits for keys';
+    if (at === this.control.next()) return 'announcement';
     if (at === this.links.next()) return 'dial or connection deadline';
     return 'peer timer';
   }
@@ -438,6 +468,7 @@ export class Peer implements Scheduled, LinksOwner {
       this.doubt.end();
       this.sendStaged(now);
     }
+    this.control.wake(now);
     for (let due = this.timers.expired(now); due !== null; due = this.timers.expired(now)) {
       if (due === 'retry-handshake') this.#retryHandshake(now);
       else if (due === 'send-keepalive') this.sendKeepalive(now);
@@ -480,6 +511,7 @@ export class Peer implements Scheduled, LinksOwner {
 
   wipeKeys(): void {
     this.device.forgetHandshake(this);
+    this.control.clear();
     this.keypairs.clear();
   }
 

@@ -6,6 +6,7 @@ import {
   RESPONSE_LENGTH,
   TRANSPORT_OVERHEAD,
 } from '../messages/constants.js';
+import { isControl } from '../control/message.js';
 import { classify, counterHi, counterLo, receiverIndex } from '../messages/parse.js';
 import { XNONCE_LENGTH } from '../noise/crypto.js';
 import { openInitiation } from '../noise/initiation.js';
@@ -251,6 +252,7 @@ function receiveResponse(
   peer.handshakeCompleted(now, carrier);
   // What is staged, or else a keepalive, confirms the new keys to the responder.
   peer.sendKeepalive(now);
+  peer.control.announce(now);
   return Verdict.authentic;
 }
 
@@ -291,12 +293,18 @@ function receiveData(
   peer.rxBytes += length;
   const newest = keypair.replay.isNewest(counterHi(bytes, offset), counterLo(bytes, offset));
   const carrier = authenticated(device, now, peer, connection, from, newest && keypair !== peer.keypairs.previous);
-  if (peer.keypairs.received(keypair)) peer.handshakeCompleted(now, carrier);
+  const confirmed = peer.keypairs.received(keypair);
+  if (confirmed) peer.handshakeCompleted(now, carrier);
   else if (keypair === peer.keypairs.current) peer.doubt.heard(connection);
   // What waited for these keys, or for a connection.
   if (!peer.staged.isEmpty) peer.sendStaged(now);
+  if (confirmed) peer.control.announce(now);
   peer.keepFreshReceiving(now);
   if (opened === 0) return Verdict.authentic;
+  if (peer.extensions && isControl(inner.slab.bytes, room)) {
+    const wrong = peer.control.receive(now, inner.slab.bytes, room, opened, keypair, connection);
+    return wrong === null ? Verdict.authentic : drop(peer, wrong, Verdict.authentic);
+  }
   peer.timers.dataReceived(now);
 
   const packet = innerLength(inner.slab.bytes, room, opened);

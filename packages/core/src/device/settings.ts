@@ -18,6 +18,8 @@ export interface DeviceSettings {
   readonly fwmark?: number;
   /** what carries peers that do not say otherwise */
   readonly transport?: Transport;
+  /** whether peers that do not say otherwise are told in control messages what we are and can (docs/control.md) */
+  readonly extensions?: boolean;
   /** remove all peers before those below are applied */
   readonly replacePeers?: boolean;
   /** one public key may occur several times; later entries build on earlier ones */
@@ -37,6 +39,8 @@ export interface PeerSettings {
   readonly endpoint?: Endpoint;
   /** what carries this peer; null goes back to the device's choice */
   readonly transport?: Transport | null;
+  /** likewise for this peer; null goes back to the device's choice */
+  readonly extensions?: boolean | null;
   /** seconds, 0–65535; 0 turns it off. Turning it on sends a keepalive at once. */
   readonly persistentKeepalive?: number;
   /** remove all allowed IPs before those below are applied */

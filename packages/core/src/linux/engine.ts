@@ -82,7 +82,7 @@ export class Engine implements Driver {
   readonly device: Device;
   readonly slabs = nativeSlabPool(QUEUE_SLAB);
   readonly inner: TunOutput;
-  readonly datagrams = new UdpSockets();
+  readonly datagrams: UdpSockets;
   /** the interface was deleted under us: nothing more can be done here */
   tunGone = false;
 
@@ -107,6 +107,7 @@ export class Engine implements Driver {
     this.#tun = tun;
     this.#wake = wake;
     this.inner = new TunOutput(tun);
+    this.datagrams = new UdpSockets(tun.vnetHeader);
     this.device = new Device(this, crypto, { mtu, ...(keyLog === undefined ? {} : { keyLog }) });
     this.#captures = new Captures(this.device);
     this.#input = new TunInput(tun, (slab, offset, length) => this.#refuse(slab, offset, length), this.datagrams);
@@ -137,10 +138,10 @@ export class Engine implements Driver {
       mark: settings.fwmark ?? device.fwmark,
       tcp: this.#listeners.hasTcp || wantsTcp(settings),
     });
-    device.listenPort = opened.port;
     device.fwmark = opened.mark;
     this.datagrams.use(opened.udp4, opened.udp6);
     this.#tcp.setMark(opened.mark);
+    device.listening(now, opened.port, this.#listeners.hasTcp);
     configure(device, now, settings);
     this.#finish(now);
   }

@@ -150,7 +150,7 @@ export class PortableDriver implements Driver {
     // A tunnel that was stopped meanwhile wants no port.
     if (this.#stopped) return opened.close();
     this.#listeners = opened;
-    this.device.listenPort = opened.port;
+    this.#enter((now) => this.device.listening(now, opened.port, true));
     // Not waited for: a listener counts as open until the last connection that it accepted has ended.
     void before?.close();
   }

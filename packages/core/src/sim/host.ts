@@ -138,7 +138,7 @@ export class Host implements Driver, SocketOwner {
       (socket) => this.#accepted(socket),
       (bytes, from) => this.#datagram(bytes, from),
     );
-    this.device.listenPort = port;
+    this.device.listening(this.#clock.now, port, true);
     this.turn((now) => configure(this.device, now, settings));
   }
 
