@@ -14,14 +14,16 @@ const SO_LINGER = 13;
 const SO_MARK = 36;
 const SO_RCVBUFFORCE = 33;
 const SO_SNDBUFFORCE = 32;
-/** linux/in.h, linux/in6.h, linux/tcp.h: levels and names */
+/** linux/in.h, linux/in6.h, linux/tcp.h, linux/udp.h: levels and names */
 const IPPROTO_IP = 0;
 const IPPROTO_TCP = 6;
 const IPPROTO_IPV6 = 41;
+const IPPROTO_UDP = 17;
 const TCP_NODELAY = 1;
 const TCP_INFO = 11;
 const TCP_USER_TIMEOUT = 18;
 const TCP_NOTSENT_LOWAT = 25;
+const UDP_GRO = 104;
 const IP_PKTINFO = 8;
 const IPV6_V6ONLY = 26;
 const IPV6_RECVPKTINFO = 49;
@@ -55,6 +57,9 @@ export const notSentLowat = (fd: number, bytes: number): number => setOption(fd,
 /** Report the address (and interface) that each datagram was sent to. */
 export const packetInfo = (fd: number, family: 4 | 6): number =>
   family === 4 ? setOption(fd, IPPROTO_IP, IP_PKTINFO, 1) : setOption(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+
+/** Hand out datagrams of one sender that came in a row together, up to 64 KiB of them (UDP_GRO, Linux 5.0). */
+export const receiveTogether = (fd: number, on: boolean): number => setOption(fd, IPPROTO_UDP, UDP_GRO, on ? 1 : 0);
 
 /** Makes `close` send RST and forget what is in the socket's buffer (struct linger: on, 0 s). */
 export function resetOnClose(fd: number): number {

@@ -14,10 +14,14 @@ const IP_PKTINFO = 8;
 const IPV6_PKTINFO = 50;
 const IP_TTL = 2;
 const IPV6_HOPLIMIT = 52;
+/** linux/udp.h, since Linux 4.18 and 5.0 */
+const IPPROTO_UDP = 17;
+const UDP_SEGMENT = 103;
+const UDP_GRO = 104;
 /** struct cmsghdr: length (64 bits), level, type; data follow */
 const CMSG_HEADER = 16;
-/** CMSG_SPACE of struct in6_pktinfo (20 bytes; struct in_pktinfo has 12), and of an int */
-export const CONTROL_MAX = 40 + 24;
+/** CMSG_SPACE of struct in6_pktinfo (20 bytes; struct in_pktinfo has 12), of an int, and of a 16-bit number */
+export const CONTROL_MAX = 40 + 24 + 24;
 
 /**
  * A way to a peer over UDP: its address, and the local address that it last spoke to, which replies are to come from. The same
@@ -30,6 +34,8 @@ export class UdpRoute {
   #hasInfo = false;
   /** whether datagrams are sent from the address that the peer spoke to */
   #isBound = false;
+  /** False once it has turned out that the kernel does not cut messages into datagrams on this way (no checksums by the device, or a path MTU below theirs). */
+  segments = true;
 
   private constructor(readonly endpoint: Endpoint) {}
 
@@ -98,16 +104,22 @@ export class UdpRoute {
   }
 
   /**
-   * Lays the control messages that choose the local address, and the TTL when `hops` is not 0, at slab[offset].
+   * Lays the control messages that choose the local address, the TTL when `hops` is not 0, and the size of the datagrams that the message is to be cut
+   * into when `segment` is not 0, at slab[offset].
    * @returns their bytes, 0 when there are none
    */
-  writeControl(slab: Slab, offset: number, hops: number): number {
+  writeControl(slab: Slab, offset: number, hops: number, segment: number): number {
     let end = offset;
     if (this.#isBound) end = this.#writeInfo(slab, end);
     if (hops !== 0) {
       const type = this.family === 4 ? IP_TTL : IPV6_HOPLIMIT;
-      const data = writeControlHeader(slab, end, this.family, type, 4);
+      const data = writeControlHeader(slab, end, levelOf(this.family), type, 4);
       slab.view.setInt32(data, hops, true);
+      end = data + 8;
+    }
+    if (segment !== 0) {
+      const data = writeControlHeader(slab, end, IPPROTO_UDP, UDP_SEGMENT, 2);
+      slab.view.setUint16(data, segment, true);
       end = data + 8;
     }
     return end - offset;
@@ -117,7 +129,7 @@ export class UdpRoute {
   #writeInfo(slab: Slab, offset: number): number {
     const v4 = this.family === 4;
     const size = v4 ? 12 : 20;
-    const data = writeControlHeader(slab, offset, this.family, v4 ? IP_PKTINFO : IPV6_PKTINFO, size);
+    const data = writeControlHeader(slab, offset, levelOf(this.family), v4 ? IP_PKTINFO : IPV6_PKTINFO, size);
     // The interface is left to the routing table, but for link-local addresses, which mean nothing without one.
     const leftOut = v4 ? 0 : this.#isLinkLocal ? -1 : 4;
     for (let i = 0; 4 * i < size; i++) slab.view.setInt32(data + 4 * i, i === leftOut ? 0 : this.#info[i]!, true);
@@ -132,11 +144,13 @@ export class UdpRoute {
 
 const scratch = nativeSlab(4096);
 
+const levelOf = (family: 4 | 6): number => (family === 4 ? IPPROTO_IP : IPPROTO_IPV6);
+
 /** Lays the header of a control message with `size` bytes of data. @returns where the data go */
-function writeControlHeader({ view }: Slab, offset: number, family: 4 | 6, type: number, size: number): number {
+function writeControlHeader({ view }: Slab, offset: number, level: number, type: number, size: number): number {
   view.setInt32(offset, CMSG_HEADER + size, true);
   view.setInt32(offset + 4, 0, true);
-  view.setInt32(offset + 8, family === 4 ? IPPROTO_IP : IPPROTO_IPV6, true);
+  view.setInt32(offset + 8, level, true);
   view.setInt32(offset + 12, type, true);
   return offset + CMSG_HEADER;
 }
@@ -161,16 +175,33 @@ function infoWord(slab: Slab, info: number, i: number): number {
 
 /** Where the packet information's data begin among the control messages; -1 when there is none. */
 function findInfo(slab: Slab, control: number, length: number): number {
-  const { view } = slab;
+  const v4 = findControl(slab, control, length, IPPROTO_IP, IP_PKTINFO, 12);
+  return v4 >= 0 ? v4 : findControl(slab, control, length, IPPROTO_IPV6, IPV6_PKTINFO, 20);
+}
+
+/** Bytes of each datagram (but the last, which may have fewer) of those that were received together; 0 when there is but one. */
+export function segmentSize(slab: Slab, control: number, length: number): number {
+  const at = findControl(slab, control, length, IPPROTO_UDP, UDP_GRO, 4);
+  return at < 0 ? 0 : Math.max(slab.view.getInt32(at, true), 0);
+}
+
+/** Where the data of a control message with at least `room` bytes of them begin; -1 when there is none. */
+function findControl(
+  { view }: Slab,
+  control: number,
+  length: number,
+  level: number,
+  type: number,
+  room: number,
+): number {
   let at = control;
   const end = control + length;
   while (at + CMSG_HEADER <= end) {
     const size = view.getUint32(at, true);
     if (size < CMSG_HEADER || at + size > end) return -1;
-    const level = view.getInt32(at + 8, true);
-    const type = view.getInt32(at + 12, true);
-    if (level === IPPROTO_IP && type === IP_PKTINFO && size >= CMSG_HEADER + 12) return at + CMSG_HEADER;
-    if (level === IPPROTO_IPV6 && type === IPV6_PKTINFO && size >= CMSG_HEADER + 20) return at + CMSG_HEADER;
+    if (view.getInt32(at + 8, true) === level && view.getInt32(at + 12, true) === type && size >= CMSG_HEADER + room) {
+      return at + CMSG_HEADER;
+    }
     at += (size + 7) & ~7;
   }
   return -1;

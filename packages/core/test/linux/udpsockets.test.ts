@@ -22,11 +22,11 @@ interface Got {
 }
 
 /** Our sockets on a free port, and what comes in there. */
-function server() {
+function server(offload = true) {
   const udp4 = bindUdp(4, 0);
   const { port } = localEndpoint(udp4)!;
   const udp6 = bindUdp(6, port);
-  const sockets = new UdpSockets();
+  const sockets = new UdpSockets(offload);
   sockets.use(udp4, udp6);
   const got: Got[] = [];
   const taker = {
@@ -126,6 +126,50 @@ describe('UDP sockets', () => {
     // One sender is one Endpoint: none is made for each datagram.
     expect(new Set(got.map(({ from }) => from)).size).toBe(1);
   });
+
+  test.each([true, false])('datagrams of one size in a row, kernel cuts and joins: %s', async (offload) => {
+    const there = server(offload);
+    const here = server(offload);
+    const to = endpointOf(parseIp('127.0.0.1')!, there.port);
+    const expected: string[] = [];
+    // Rows that end with a shorter one, a longer one, another way's, or at the most that one message holds.
+    const rows = [
+      [1400, 45, 17],
+      [100, 3, 100],
+      [32, 1, 1400],
+      [1200, 70, 900],
+      [9000, 12, 1],
+    ] as const;
+    for (const [size, count, last] of rows) {
+      for (let i = 0; i <= count; i++) {
+        const text = `${expected.length} `.padEnd(i === count ? last : size, String(i % 10));
+        expected.push(text);
+        send(here.sockets, text, to);
+      }
+    }
+    here.sockets.flush();
+    await there.receive(expected.length);
+    expect(there.got.map(({ text }) => text)).toEqual(expected);
+    expect(new Set(there.got.map(({ from }) => from)).size).toBe(1);
+    expect([here.sockets.sendFailures, there.sockets.sendFailures]).toEqual([0, 0]);
+  });
+
+  rooted('on a way with a small MTU the kernel does not cut: they go in pieces' + why, () =>
+    inNamespace(async () => {
+      await run('ip', ['link', 'set', 'lo', 'mtu', '1280']);
+      const there = server();
+      const here = server();
+      const to = endpointOf(parseIp('127.0.0.1')!, there.port);
+      for (const round of [1, 2]) {
+        for (let i = 0; i < 10; i++) send(here.sockets, `${i}`.padEnd(1400, 'x'), to);
+        here.sockets.flush();
+        await there.receive(10 * round);
+      }
+      expect(there.got.map(({ text }) => text.length)).toEqual(new Array(20).fill(1400));
+      expect(here.sockets.sendFailures).toBe(0);
+      for (const cleanup of cleanups.splice(0)) cleanup();
+    }),
+  );
 
   test('what cannot be sent is counted, and what is behind it is sent', async () => {
     const { sockets } = server();
