@@ -32,6 +32,8 @@ export const TCP_HEADER = 20;
 export const FLAG_FIN = 0x01;
 export const FLAG_PSH = 0x08;
 export const FLAG_ACK = 0x10;
+/** the two of RFC 3168 §6.1 */
+export const FLAG_ECE = 0x40;
 export const FLAG_CWR = 0x80;
 
 /** RFC 768 */

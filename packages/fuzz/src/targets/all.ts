@@ -10,6 +10,7 @@ import { headerFields, headerWriting, resync } from './header.js';
 import { backoff, deadlines, pendingList, ranges, staged } from './lists.js';
 import { classification, messageWriting } from './messages.js';
 import { checksums, coalescer, segmenter, segmenterAny } from './offload.js';
+import { offloadRecords, offloadRecordsHostile } from './offloadrecords.js';
 import { outbox } from './outbox.js';
 import { rateLimiter } from './ratelimiter.js';
 import { readerAny, readerClean, readerDamaged } from './reader.js';
@@ -60,6 +61,8 @@ export const TARGETS: readonly Target[] = [
   checksums,
   segmenter,
   segmenterAny,
+  offloadRecords,
+  offloadRecordsHostile,
   coalescer,
   ranges,
   translatorFlow,
