@@ -93,13 +93,15 @@ function pairs(world: World): [number, number][] {
 }
 
 /**
- * Whether `from` can make the two meet: it is told where the other is, the other is there and can be dialled, and does not hold
+ * Whether `from` can make the two meet: it knows where the other is, the other is there and can be reached, and does not hold
  * `from`'s handshakes for replays because it remembers them from a time when `from`'s clock was ahead.
  */
 function canBegin(world: World, from: number, to: number): boolean {
-  const { configured } = world.peer(from, to).endpoint;
+  const { endpoint, transport } = world.peer(from, to);
+  // Over UDP what was heard last is all that is known, as in stock WireGuard: a datagram that was under way while its sender moved undoes what was configured.
+  const known = transport === 'udp' ? endpoint.shown : endpoint.configured;
   const target = world.machine(to);
-  if (configured === null || target.behind !== null || configured.address !== target.address) return false;
+  if (known === null || target.behind !== null || known.address !== target.address) return false;
   const remembered = world.peer(to, from).handshake.latestTimestamp;
   return compareBytes(tai64n(world.host(from).wallTime()), remembered) > 0;
 }
