@@ -14,10 +14,13 @@ import type { CaptureEnd } from './tunnel.js';
 const LOOK = 10;
 /** Packets taken before everything else has its turn. */
 const BUDGET = 2048;
+/** How often that many are taken at the end: more than fit into the kernel's buffer. */
+const DRAIN = 64;
 
 /**
  * Captures what goes over a network interface until `stop` is given or as many packets as wanted are there.
  * @param name of the interface; `any` for all
+ * @param ready is called when nothing that goes by from now on will be missed
  * @throws WirestreamError no-such-interface, capture-forbidden, capture-failed
  */
 export async function captureWire(
@@ -26,6 +29,7 @@ export async function captureWire(
   writer: CaptureWriter,
   sink: CaptureSink,
   stop: AbortSignal,
+  ready: () => void,
 ): Promise<CaptureEnd> {
   const { PacketSocket } = await import('@wirestream/core/linux/packetsocket');
   const index = name === 'any' ? 0 : interfaceIndex(name);
@@ -33,6 +37,7 @@ export async function captureWire(
     throw new WirestreamError('no-such-interface', `there is no interface ${name}`, 'ip link shows them');
   }
   const socket = new PacketSocket(index, ports);
+  ready();
   const dissector = new Dissector({ ...provider, ring, sink: new MessageWriter(writer), listenPorts: ports });
   const packet = new CapturedPacket();
   packet.linkType = LinkType.raw;
@@ -54,6 +59,8 @@ export async function captureWire(
       if (n === 0) dissector.idle(Date.now() / 1000);
       await pause(n === BUDGET ? 0 : LOOK, stop);
     }
+    // What waits in the kernel went by before the end.
+    for (let more = DRAIN; more > 0 && writer.packets < limit; more--) if (socket.receive(take, BUDGET) < BUDGET) break;
     const { dropped } = socket;
     dissector.end();
     writer.finish(packet, dropped);

@@ -184,9 +184,11 @@ No secret is written, unless --keys asks for it: then whoever has the file can d
       if (flags.keys) writer.secrets(ring.toKeyLog());
       sink.begin();
       sink.settle(true);
-      this.logToStderr(`wirestream: capturing on ${name}, Ctrl-C ends it`);
       const where = { name, ports: flags.port ?? [DEFAULT_PORT], limit };
-      return counted(writer, await untilClosed(async () => captureWire(where, { ring, provider }, writer, sink, stop)));
+      const ready = (): void => this.logToStderr(`wirestream: capturing on ${name}, Ctrl-C ends it`);
+      const capture = async (): Promise<CaptureEnd> =>
+        captureWire(where, { ring, provider }, writer, sink, stop, ready);
+      return counted(writer, await untilClosed(capture));
     } finally {
       close(sink);
     }

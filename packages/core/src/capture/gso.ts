@@ -1,9 +1,6 @@
 import { MessageType, TRANSPORT_MIN_LENGTH } from '../messages/constants.js';
 import { readU32 } from '../messages/parse.js';
 
-/** Datagrams up to this fit a usual path; looking for more than one message in them would be wasted. */
-const WORTH_LOOKING = 1600;
-
 /**
  * The size of the pieces that a transport message over UDP consists of, or 0 when it is one message.
  *
@@ -12,7 +9,7 @@ const WORTH_LOOKING = 1600;
  * ascending counters, which no ciphertext looks like by chance.
  */
 export function segmentSize(bytes: Uint8Array, offset: number, length: number): number {
-  if (length <= WORTH_LOOKING || bytes[offset] !== MessageType.transport) return 0;
+  if (length < 2 * TRANSPORT_MIN_LENGTH || bytes[offset] !== MessageType.transport) return 0;
   const receiver = readU32(bytes, offset + 4);
   const end = offset + length;
   for (let at = offset + TRANSPORT_MIN_LENGTH; at + TRANSPORT_MIN_LENGTH <= end; at++) {

@@ -18,7 +18,11 @@ describe('datagrams that hold several messages', () => {
       [concat(message(1000, 1), message(1000, 2, 8)), 0],
       [concat(message(1000, 1), message(1000, 1)), 0],
       [concat(message(1000, 1), message(1000, 2), noise(10)), 0],
-      [concat(message(700, 1), message(700, 2)), 0],
+      // Small ones as well: a few pings at once.
+      [concat(message(128, 1), message(64, 2)), 128],
+      [concat(message(32, 1), message(32, 2)), 32],
+      [message(63, 1), 0],
+      [message(32, 1), 0],
     ];
     for (const [bytes, size] of cases) expect(segmentSize(concat(noise(3), bytes), 3, bytes.length)).toBe(size);
   });

@@ -17,7 +17,9 @@ export class Capture {
   static async start(scope: Scope, ns: Namespace, dev: string, filter = ''): Promise<Capture> {
     const file = join(scope.directory(), `${taken++}.pcap`);
     // -Z root: it would give up its rights, and with them those to the directory.
-    const argv = ['tcpdump', '-i', dev, '-w', file, '-U', '--immediate-mode', '-Z', 'root', '-s', '0'];
+    // Each packet that waits takes 64 KiB of its buffer at once, of which there are only 2 MiB by default.
+    const buffer = ['-B', '65536'];
+    const argv = ['tcpdump', '-i', dev, '-w', file, '-U', '--immediate-mode', '-Z', 'root', '-s', '0', ...buffer];
     const child = ns.spawn(filter === '' ? argv : [...argv, filter]);
     scope.defer(async () => void (await child.stop('SIGKILL')));
     await child.says(/listening on/);
