@@ -1,4 +1,3 @@
-import { randomFillSync } from 'node:crypto';
 import net from 'node:net';
 import { endpointOf, type Endpoint } from '../address/endpoint.js';
 import { parseIp } from '../address/ip.js';
@@ -17,13 +16,14 @@ import { Slab } from '../slab/slab.js';
 import type { Connection } from '../stream/connection.js';
 import { RECORD_MAX } from '../stream/header.js';
 import { listen, type Listeners } from './listen.js';
+import { RandomPool } from './randompool.js';
 import { likelySource } from './source.js';
 
 /**
  * The portable driver: the core on node:net and node:dgram, with no native code.
  *
- * Theory of operation. Everything runs on the event loop of the thread that made it. Each event enters the device with the
- * current time and ends in `#settle`, which writes what the event queued and sets one timer to the device's next wake. Inner packets come and go
+ * Theory of operation. Everything runs on the event loop of the thread that made it. Each event (datagrams: those that are read together) enters
+ * the device with the current time and ends in `#settle`, which writes what the event queued and sets one timer to the device's next wake. Inner packets come and go
  * through two functions, so that anything can stand in for a TUN: the user-space stack, a test.
  *
  * What Node does not offer, it does without: no fwmark, no TCP_USER_TIMEOUT (the core's own progress timer does that work), no TCP_NOTSENT_LOWAT (at most
@@ -81,6 +81,7 @@ export class PortableDriver implements Driver {
   readonly #sockets = new Map<Connection, net.Socket>();
   /** memory for bytes that sockets are writing, to be used again */
   readonly #copies: Buffer[] = [];
+  readonly #random = new RandomPool();
   readonly #captures: Captures;
   #lastCapture = 0;
   #listeners: Listeners | null = null;
@@ -89,6 +90,8 @@ export class PortableDriver implements Driver {
   #stopped = false;
   #entered = false;
   #turnAt = 0;
+  /** ends the turn of the datagrams that are being read */
+  #batch: NodeJS.Immediate | null = null;
 
   constructor(options: PortableOptions) {
     this.#options = options;
@@ -145,7 +148,7 @@ export class PortableDriver implements Driver {
     const before = this.#listeners;
     const opened = await listen(port, this.#options.listenOn ?? ['0.0.0.0', '::'], {
       accepted: (socket) => this.#accepted(socket),
-      datagram: (bytes, from) => this.#enter((now) => this.#datagram(now, bytes, from)),
+      datagram: (bytes, from) => this.#enterBatch((now) => this.#datagram(now, bytes, from)),
     });
     // A tunnel that was stopped meanwhile wants no port.
     if (this.#stopped) return opened.close();
@@ -211,6 +214,9 @@ export class PortableDriver implements Driver {
     this.device.close();
     this.#stopped = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
+    if (this.#batch !== null) clearImmediate(this.#batch);
+    this.#batch = null;
+    this.#random.clear();
     this.#flushes.clear();
     for (const socket of this.#sockets.values()) socket.destroy();
     this.#sockets.clear();
@@ -221,7 +227,7 @@ export class PortableDriver implements Driver {
   // ---- Driver
 
   random(out: Uint8Array): void {
-    randomFillSync(out);
+    this.#random.fill(out);
   }
 
   wallTime(): number {
@@ -328,6 +334,27 @@ export class PortableDriver implements Driver {
     try {
       event(now);
       this.#settle(now);
+    } finally {
+      this.#entered = false;
+    }
+  }
+
+  /**
+   * The same for one of many events that come right after each other: their turn ends when all have come, so that one acknowledgement
+   * and one write to a native side answer them together. A socket's datagrams are such: some dozens are read at a time.
+   */
+  #enterBatch(event: (now: number) => void): void {
+    if (this.#stopped) return;
+    const now = performance.now();
+    if (this.#entered) return event(now);
+    this.#entered = true;
+    this.#turnAt = now;
+    this.#batch ??= setImmediate(() => {
+      this.#batch = null;
+      this.#enter(() => undefined);
+    });
+    try {
+      event(now);
     } finally {
       this.#entered = false;
     }

@@ -1,4 +1,4 @@
-import { randomFillSync, randomInt } from 'node:crypto';
+import { randomInt } from 'node:crypto';
 import { formatIp, parseIp } from '../../address/ip.js';
 import type { CaptureFeed } from '../../capture/live/captures.js';
 import type { TapOptions } from '../../capture/live/encoder.js';
@@ -18,6 +18,7 @@ import { UserStack } from '../../userspace/stack.js';
 import type { TcpFlow } from '../../userspace/tcp/flow.js';
 import type { UdpFlow } from '../../userspace/udp/flow.js';
 import { PortableDriver } from '../portable.js';
+import { RandomPool } from '../randompool.js';
 import { openDatagrams } from './socketdatagrams.js';
 import { descriptorLimit } from './descriptors.js';
 import { connectError } from './errors.js';
@@ -82,6 +83,7 @@ export class RootlessTunnel implements StackHost, Turns {
   readonly #turn: TurnMeter = { now: 0, bytes: 0 };
   readonly #resolver: Resolver;
   readonly #echoes = new Echoes();
+  readonly #random = new RandomPool();
   readonly #servers = new Set<TunnelServer>();
   readonly #forwards: OpenForward[] = [];
   #proxy: OpenForward | null = null;
@@ -138,6 +140,7 @@ export class RootlessTunnel implements StackHost, Turns {
     await Promise.all(listening.map((forward) => forward.close()));
     this.run(() => this.stack.close());
     await this.driver.stop();
+    this.#random.clear();
   }
 
   async configure(settings: DeviceSettings): Promise<void> {
@@ -288,7 +291,7 @@ export class RootlessTunnel implements StackHost, Turns {
   }
 
   random(out: Uint8Array): void {
-    randomFillSync(out);
+    this.#random.fill(out);
   }
 
   echo(destination: Uint8Array, dataLength: number, answered: () => void): boolean {
