@@ -209,10 +209,6 @@ export class Host implements Driver, SocketOwner {
     return this.#sockets.get(connection) ?? null;
   }
 
-  connectionOf(socket: Socket): Connection | null {
-    return this.#connections.get(socket) ?? null;
-  }
-
   get connectionCount(): number {
     return this.#sockets.size;
   }

@@ -45,13 +45,11 @@ export function checkInvariants(host: Host, port: number): void {
   }
   if (owned !== host.connectionCount)
     fail(host, 'ownership', `${host.connectionCount} connections, of which ${owned} have an owner`);
-  if (device.pending.size > 0) {
-    for (const socket of host.machine.sockets) checkStranger(host, host.connectionOf(socket));
-  }
+  if (device.pending.size > 0) for (const connection of device.pending.all) checkStranger(host, connection);
 }
 
-function checkStranger(host: Host, connection: Connection | null): void {
-  if (connection === null || connection.peer !== null) return;
+function checkStranger(host: Host, connection: Connection): void {
+  if (connection.peer !== null) fail(host, 'ownership', 'a pending connection is a peer’s as well');
   const { kept } = connection.reader;
   if (kept > PENDING_BYTES + host.options.readMax) fail(host, 'bounded strangers', `${kept} bytes kept of one`);
   if (!connection.outbox.isEmpty) fail(host, 'bounded strangers', 'something is queued to be sent to one');

@@ -66,6 +66,21 @@ export function bothDialAtOnce(options: ScenarioOptions): number {
   return require('both dial at once', slowest, 7 * (options.latency ?? 10) + 50);
 }
 
+/**
+ * Both begin at the same instant with a steady stream of data, on paths where one connection overtakes the other: every packet is there
+ * within three round trips of the slowest kind, whichever initiation arrives when the keys from the other one are there already.
+ */
+export function bothDialWithData(options: ScenarioOptions & { jitter: number }): number {
+  const { latency = 10, jitter } = options;
+  const world = make(options, { lane: { jitter } });
+  world.pingEvery(5, 0, 1, 200);
+  world.pingEvery(5, 1, 0, 200);
+  world.run(20_000);
+  world.stop();
+  const slowest = Math.max(...world.pings.map((p) => p.arrivedAt - p.sentAt));
+  return require('both dial with data', slowest, 3 * 2 * (latency + jitter));
+}
+
 /** The active connection is killed again and again under five pings a second: none is lost. */
 export function killedUnderTraffic(options: ScenarioOptions, killer: 0 | 1 = 0): number {
   const world = make(options);

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import type { Endpoint } from '@wirestream/core/address/endpoint';
 import { Device } from '@wirestream/core/device/device';
+import { KeyDoubt } from '@wirestream/core/device/doubt';
 import { Peer } from '@wirestream/core/device/peer';
 import { PeerEndpoint } from '@wirestream/core/device/peerendpoint';
 import { Violation } from '@wirestream/core/sim/violation';
@@ -133,6 +134,13 @@ describe('a wrong engine is caught', () => {
     mutate(Peer.prototype, 'standsInTie', (self, _right, [now]) => self.hasInitiationOutstanding(now));
     expect(caught(() => scenario.bothDialAtOnce({}))).toBe('both dial at once');
     expect(found()).toBe('liveness');
+  });
+
+  test('it takes an initiation that crossed with a handshake for the word of a peer that lost its keys', () => {
+    mutate(KeyDoubt.prototype, 'initiated', (_self, right, [now, connection]) => right(now, connection, -Infinity));
+    const overtaking = { latency: 10, jitter: 40 };
+    const found = [39, 53].map((seed) => caught(() => scenario.bothDialWithData({ ...overtaking, seed })));
+    expect(found).toContain('both dial with data');
   });
 
   test('its tie-break stands for ever, also against a peer that holds its initiations for replays', () => {

@@ -14,6 +14,10 @@ describe('first contact', () => {
     for (let seed = 1; seed <= 10; seed++) scenario.bothDialAtOnce({ latency, seed });
   });
 
+  test('both begin with a stream of data while connections overtake each other: each packet arrives within three round trips', () => {
+    for (let seed = 31; seed <= 60; seed++) scenario.bothDialWithData({ latency: 10, jitter: 40, seed });
+  });
+
   test('with the real primitives', () => {
     scenario.firstContact({ crypto: nativeCrypto });
     scenario.bothDialAtOnce({ crypto: nativeCrypto });

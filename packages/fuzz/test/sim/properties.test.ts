@@ -10,7 +10,7 @@ describe('simulation', () => {
   test('fresh random scripts break no property', () => {
     fc.assert(
       fc.property(scriptArbitrary(30), (script) => void runScript(script)),
-      { numRuns: 100 },
+      { numRuns: 50 },
     );
   }, 60_000);
 
@@ -44,7 +44,7 @@ describe('nextWake', () => {
         const [announced, polled] = runTwins(script);
         if (announced !== polled) throw new Violation('nextWake', firstDifference(announced, polled));
       }),
-      { numRuns: 40 },
+      { numRuns: 25 },
     );
   }, 120_000);
 
