@@ -133,7 +133,7 @@ describeReal('the connection engine', ['wg', 'iperf3', 'nft'], () => {
     });
 
     test('a listener that refuses at first is reached soon after it is there', async () => {
-      await start('a');
+      const [before] = await start('a');
       await joined.b.tunnel.down();
       const pinger = Pinger.start(hosts.a.ns, joined.b.inner, 10);
       // Enough for some refused attempts.
@@ -143,6 +143,7 @@ describeReal('the connection engine', ['wg', 'iperf3', 'nft'], () => {
       expect((await pinger.replyAfter(listening)) - listening).toBeLessThan(4000);
       await pinger.stop();
       await joined.settled();
+      await joined.noLeak([before, (await joined.descriptors())[1]]);
     });
   });
 
@@ -183,7 +184,8 @@ describeReal('the connection engine', ['wg', 'iperf3', 'nft'], () => {
 
     test('one side cannot be dialled, though the other tries: one connection, and no flapping', async () => {
       await joined.forget({ aDials: endpoint(net.server.v4, PORT), bDials: endpoint(net.outside, PORT) });
-      expect(await ping(net.client.ns, joined.b.inner, 3)).not.toBeNull();
+      await joined.settled();
+      const before = await joined.descriptors();
       const pingers = [
         Pinger.start(net.client.ns, joined.b.inner, 10),
         Pinger.start(net.server.ns, joined.a.inner, 10),
@@ -198,6 +200,8 @@ describeReal('the connection engine', ['wg', 'iperf3', 'nft'], () => {
       // It comes back, from the side that can dial, even when the other is the one with something to say.
       await killConnections(joined.b, 'all');
       await until('pings from the server', async () => ping(net.server.ns, joined.a.inner), { deadline: 10_000 });
+      await joined.settled();
+      await joined.noLeak(before);
     });
   });
 });

@@ -95,7 +95,8 @@ describeReal('strangers', ['wg', 'tcpdump'], () => {
     expect(report.received).toBe(0);
     await capture.stop();
     expect(await capture.packets()).toEqual([]);
-    expect(Math.max(memoryMax, memory(b.tunnel.pid)) - before.memory).toBeLessThan(MEMORY_MAX);
+    const grown = Math.max(memoryMax, memory(b.tunnel.pid)) - before.memory;
+    expect(grown).toBeLessThan(MEMORY_MAX);
 
     // Each of them was refused once, for a reason.
     const refused = await until('all strangers to be refused', async () => {
@@ -106,6 +107,12 @@ describeReal('strangers', ['wg', 'tcpdump'], () => {
     expect(refused.sum).toBe(STRANGERS);
     expect((await b.tunnel.showJson()).tcp!.refusals).toEqual(refused.refusals);
     await joined.noLeak(before.descriptors);
+    const refusals = Object.entries(refused.refusals).map(([reason, n]) => `${n} ${reason}`);
+    console.log(
+      `${STRANGERS} strangers: handshake and ping after ${times[times.length >> 1]!.toFixed(0)} ms at the median of ${times.length}, ` +
+        `${times.at(-1)!.toFixed(0)} ms at most; memory grew by ${(grown / 2 ** 20).toFixed(1)} MiB; ` +
+        `refused: ${refusals.join(', ')}; ${report.received} bytes sent to strangers`,
+    );
   });
 
   test('a stranger is closed after the same time whatever it says', async () => {
