@@ -65,8 +65,8 @@ export class Wirestream implements Tunnel {
   }
 
   /** Again, with the configuration that is in the file. */
-  async up(): Promise<Result> {
-    const result = await this.home.run([...WIRESTREAM, 'up', this.file]);
+  async up(flags: readonly string[] = []): Promise<Result> {
+    const result = await this.home.run([...WIRESTREAM, 'up', this.file, ...flags]);
     if (result.code !== 0) throw new Error(`wirestream up ${this.file}: ${result.stdout}${result.stderr}`);
     this.#pid = (JSON.parse(readFileSync(`${RUN_DIR}/${this.name}.json`, 'utf8')) as { pid: number }).pid;
     return result;
