@@ -1,9 +1,9 @@
 import type { Endpoint } from '../address/endpoint.js';
 import type { CloseReason } from '../device/driver.js';
 import type { Peer } from '../device/peer.js';
-import { BACKOFF_FIRST, BACKOFF_MAX, Backoff } from './backoff.js';
 import type { Connection } from './connection.js';
 import type { Outbox } from './outbox.js';
+import { Redial } from './redial.js';
 
 /**
  * The TCP connections of one peer: at most one that we dialled (outbound) and one that the peer dialled (inbound), and while we
@@ -21,11 +21,9 @@ import type { Outbox } from './outbox.js';
  * suspect; the responder follows at once. Messages older than the newest one received never move anything.
  *
  * *Losing.* End of file, reset, error or stall ends exactly that connection, once. What it had queued as whole records goes to the survivor, or
- * waits for the next connection as long as it is fresh; a record that was partly written is gone. Whoever dialled dials again: at once after a connection
- * that had been of use, with growing delays after one that had not.
+ * waits for the next connection as long as it is fresh; a record that was partly written is gone. Whoever dialled dials again (redial.ts says when).
  *
- * *Dialling.* Only when something wants the peer to be reachable. Delays count from the beginning of the dial before, so that the longest delay is also
- * the longest time that a listener which came back has to wait.
+ * *Dialling.* Only when something wants the peer to be reachable, and redial.ts does not say later.
  */
 export interface LinksOwner {
   /** Whether the peer should be reachable now: something to send, a session to keep, persistent keepalive. */
@@ -59,25 +57,8 @@ export interface LinksHost {
   random(): number;
 }
 
-/** A dial without an answer is given up after the current backoff delay, but not before and not later than this, ms. */
-const DIAL_TIMEOUT_MIN = 2_000;
-const DIAL_TIMEOUT_MAX = 10_000;
 /** An established connection on which the peer does not authenticate is given up, ms: three handshake attempts. */
 const GREETING_TIMEOUT = 15_000;
-/** A connection that the peer dialled was lost and ours may be wanted: time for the peer's own re-dial to come first, ms. */
-const INBOUND_GRACE = 50;
-/** First delay after an authenticated connection that did not live long, ms. */
-const QUICK_FIRST = 100;
-/**
- * For so long after an authenticated connection was lost its other end may be restarting, ms: dials are repeated at the first
- * delay, without growing ones, so that a device that comes back is reached within a second.
- */
-const RESTART_WINDOW = 10_000;
-/** Dials fail for so long before the delays between them grow past YOUNG_MAX, ms: most absences are short. */
-const YOUNG_WINDOW = 10_000;
-const YOUNG_MAX = 2_000;
-/** A connection that lived this long was no quick loss, ms. */
-const LIVED = 5_000;
 /** A replaced connection has this long to deliver what it holds, ms. */
 const DRAIN_TIME = 2_000;
 /** Silence on the leader's active connection, while the peer speaks elsewhere, after which the leader moves, ms. */
@@ -93,29 +74,24 @@ export class Links {
   carrierChanges = 0;
 
   #active: Connection | null = null;
-  #redialAt = Infinity;
-  #dialStartedAt = -Infinity;
   #candidateDeadline = Infinity;
   #drainDeadline = Infinity;
-  /** when a connection was lost that the peer had authenticated on */
-  #lostAt = -Infinity;
-  /** when the first of the dials failed that have failed in a row */
-  #failingSince = -Infinity;
   /** the other end may have lost its keys with the last connection */
   #anew = false;
   /** WireGuard's own timers say that nothing comes back on the active connection */
   #suspect = false;
   /** whole records of the last connection, for the next one */
   #orphan: Outbox | null = null;
-  readonly #backoff = new Backoff();
-  readonly #quick = new Backoff(QUICK_FIRST);
+  readonly #redial: Redial;
 
   /** @param peer whose connections these are; `owner` is the same object, seen as far as links need it */
   constructor(
     readonly peer: Peer,
     private readonly owner: LinksOwner,
     private readonly host: LinksHost,
-  ) {}
+  ) {
+    this.#redial = new Redial(() => host.random());
+  }
 
   /** The connection that outgoing messages take now, or null. */
   get active(): Connection | null {
@@ -131,9 +107,7 @@ export class Links {
 
   /** Something wants to be sent: sees to it that there is a connection or a dial under way, unless the backoff says later. */
   want(now: number): void {
-    if (this.active === null && this.candidate === null && (this.#redialAt === Infinity || now >= this.#redialAt)) {
-      this.#dial(now);
-    }
+    if (this.active === null && this.candidate === null && this.#redial.permits(now)) this.#dial(now);
   }
 
   /** The driver's word that our SYN was answered. */
@@ -172,8 +146,7 @@ export class Links {
       this.candidate = null;
       this.#candidateDeadline = Infinity;
     }
-    this.#backoff.reset();
-    this.#redialAt = Infinity;
+    this.#redial.reset();
     this.#anew = false;
     if (connection === this.#active) {
       this.#suspect = false;
@@ -196,7 +169,7 @@ export class Links {
   suspect(now: number): void {
     this.#suspect = true;
     this.#anew = true;
-    if (this.candidate === null && (this.#redialAt === Infinity || now >= this.#redialAt)) this.#dial(now);
+    if (this.candidate === null && this.#redial.permits(now)) this.#dial(now);
   }
 
   /** The connection that we dialled last: whether the way to the peer is still its way is for the driver to watch. */
@@ -208,15 +181,13 @@ export class Links {
   pathChanged(now: number): void {
     this.#abandonCandidate(now);
     this.#suspect = this.#anew = true;
-    this.#backoff.reset();
-    this.#redialAt = Infinity;
+    this.#redial.reset();
     if (this.owner.wantsLink(now)) this.#dial(now);
   }
 
   /** The dial target changed by configuration: what was dialled to the old one is of no use any more. */
   retarget(now: number): void {
-    this.#backoff.reset();
-    this.#redialAt = Infinity;
+    this.#redial.reset();
     this.#abandonCandidate(now);
     if (this.owner.wantsLink(now)) {
       if (this.active === null) this.#dial(now);
@@ -239,41 +210,30 @@ export class Links {
       connection.outbox.close();
       return;
     }
-    const dialled = connection.direction === 'outbound';
-    const lived = now - connection.authenticatedAt;
     if (connection === this.candidate) {
       this.candidate = null;
       this.#candidateDeadline = Infinity;
       this.#anew = true;
-      if (this.#backoff.isFresh) this.#failingSince = now;
-      const cap =
-        now < this.#lostAt + RESTART_WINDOW
-          ? BACKOFF_FIRST
-          : now < this.#failingSince + YOUNG_WINDOW
-            ? YOUNG_MAX
-            : BACKOFF_MAX;
-      this.#redialAt = Math.max(now, this.#dialStartedAt + this.#backoff.next(this.host.random(), cap));
+      this.#redial.failed(now);
     } else {
       if (connection === this.outbound) this.outbound = null;
       if (connection === this.inbound) this.inbound = null;
       if (reason !== 'error') this.#anew = true;
-      if (lived >= LIVED) this.#quick.reset();
-      if (connection.authenticatedAt !== -Infinity) this.#lostAt = now;
+      this.#redial.lost(now, connection.authenticatedAt);
     }
     this.#bequeath(now, connection);
     if (this.active !== null || this.candidate !== null) return;
     if (connection.authenticatedAt !== -Infinity) {
-      const delay = lived >= LIVED && dialled ? 0 : dialled ? this.#quick.next(this.host.random()) : INBOUND_GRACE;
-      this.#redialAt = now + delay;
+      this.#redial.nothingLeft(now, connection.authenticatedAt, connection.direction === 'outbound');
     }
-    if (now >= this.#redialAt && this.owner.wantsLink(now)) this.#dial(now);
+    if (now >= this.#redial.at && this.owner.wantsLink(now)) this.#dial(now);
     if (!this.owner.canDial) this.#dropOrphan();
   }
 
   /** When `wake` wants to be called, ms. */
   next(): number {
     let at = this.#candidateDeadline;
-    if (this.#redialAt < at) at = this.#redialAt;
+    if (this.#redial.at < at) at = this.#redial.at;
     if (this.#drainDeadline < at) at = this.#drainDeadline;
     if (this.outbound !== null && this.outbound.stallsAt < at) at = this.outbound.stallsAt;
     if (this.inbound !== null && this.inbound.stallsAt < at) at = this.inbound.stallsAt;
@@ -293,8 +253,8 @@ export class Links {
         this.closed(now, connection, 'timeout');
       }
     }
-    if (now >= this.#redialAt) {
-      this.#redialAt = Infinity;
+    if (now >= this.#redial.at) {
+      this.#redial.at = Infinity;
       if (!this.owner.wantsLink(now)) this.#dropOrphan();
       else if ((this.active === null || this.#suspect) && this.candidate === null) this.#dial(now);
     }
@@ -310,16 +270,13 @@ export class Links {
     this.outbound = this.inbound = this.candidate = this.#active = null;
     this.draining.length = 0;
     this.#dropOrphan();
-    this.#redialAt = this.#candidateDeadline = this.#drainDeadline = Infinity;
+    this.#redial.at = this.#candidateDeadline = this.#drainDeadline = Infinity;
   }
 
   #dial(now: number): void {
     const target = this.owner.dialTarget();
     if (target === null) return;
-    this.#redialAt = Infinity;
-    this.#dialStartedAt = now;
-    const patience = Math.min(Math.max(this.#backoff.current, DIAL_TIMEOUT_MIN), DIAL_TIMEOUT_MAX);
-    this.#candidateDeadline = now + patience;
+    this.#candidateDeadline = now + this.#redial.begun(now);
     this.candidate = this.host.open(now, target, this);
   }
 
