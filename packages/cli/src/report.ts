@@ -38,11 +38,12 @@ export function report(
   return FAILURE;
 }
 
-/** oclif tells over several lines, with advice of its own at the end. */
+/** oclif tells over several lines, arguments in columns, with advice of its own at the end. */
 function usageMessage(message: string): string {
   return message
     .split('\n')
     .map((line) => line.trim())
-    .filter((line) => line !== '' && line !== 'See more help with --help')
+    .filter((line) => line !== '' && line !== 'See more help with --help' && !line.startsWith('Note: '))
+    .map((line) => line.replace(/^(\S+)\s{2,}/, (_, name: string) => `${name.toUpperCase()}, `))
     .join(' ');
 }

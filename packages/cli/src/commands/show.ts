@@ -19,6 +19,8 @@ const WATCH_DEFAULT = '2';
 const WATCH_MIN = 0.1;
 const WATCH_MAX = 86_400;
 
+const NONE_OF_YOURS = "no tunnel of yours; root's are for root to see";
+
 /** What the command line asks for. */
 interface Wanted {
   readonly which: string;
@@ -109,6 +111,7 @@ WG_COLOR_MODE=always|never|auto chooses colours, WG_HIDE_KEYS=never prints secre
     }
     const devices = which === 'all' ? await readAll(complain) : [await readDevice(which, runPaths())];
     if (json) return inJson(devicesToJson(devices));
+    if (devices.length === 0 && field === undefined && process.getuid?.() !== 0) complain(NONE_OF_YOURS);
     if (field !== undefined) return devices.map((shown) => formatField(shown, field, which === 'all')).join('');
     const options = {
       paint: paintFor(process.env['WG_COLOR_MODE'], process.stdout.isTTY),

@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { FILE_MAX } from '@wirestream/core/config/lines';
 import { interfaceNameOf, isInterfaceName } from '@wirestream/core/config/names';
@@ -67,8 +67,11 @@ export function loadConfig(path: string, requirePrivateKey = true): ParsedConfig
 }
 
 function unreadable(path: string, error: unknown): unknown {
+  const here = `./${basename(path)}`;
   const hints: Record<string, string> = {
-    ENOENT: 'give the path of a file NAME.conf, or put the file into /etc/wireguard',
+    ENOENT: existsSync(here)
+      ? `there is a ${here}: give it with its directory`
+      : 'give the path of a file NAME.conf, or put the file into /etc/wireguard',
     EACCES: 'run it as the owner of the file, or as root',
     EISDIR: 'give the path of a file',
   };

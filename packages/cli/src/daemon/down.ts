@@ -121,5 +121,6 @@ async function notUp(name: string, paths: RunPaths): Promise<WirestreamError> {
       `take it down with what brought it up: wg-quick down ${name}, or ip link delete ${name}`,
     );
   }
-  return new WirestreamError('not-up', `${name} is not up`, 'wirestream show interfaces lists what is');
+  const others = process.getuid?.() === 0 ? '' : "; root's are for root to see and to take down";
+  return new WirestreamError('not-up', `${name} is not up`, `wirestream show interfaces lists what is${others}`);
 }

@@ -61,7 +61,12 @@ export class SystemShell implements Shell {
       child.once('error', reject);
       child.once('close', (exit, signal) => resolve(exit ?? signal));
     });
-    if (code !== 0) throw new WirestreamError('hook-failed', `${kind} failed (${code}): ${line}`);
+    if (code === 0) return;
+    throw new WirestreamError(
+      'hook-failed',
+      `${kind} failed (${code}): ${line}`,
+      `it is a ${kind} line of the configuration, run by ${shell}`,
+    );
   }
 
   has(program: string): boolean {

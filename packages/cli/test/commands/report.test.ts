@@ -29,6 +29,12 @@ describe('what goes wrong ends as one line and a hint', () => {
     });
     expect(lines(error)).toEqual([2, 'wirestream: Nonexistent flag: --x', expect.stringContaining('hint')]);
     expect(lines(Object.assign(new Error('command x not found'), { oclif: {} }))[0]).toBe(2);
+    const missing = new Error(
+      'Missing 1 required arg:\nconfig  a file\nNote: --allow allows several.\nSee more help with --help',
+    );
+    expect(lines(Object.assign(missing, { oclif: {}, parse: {} }))[1]).toBe(
+      'wirestream: Missing 1 required arg: CONFIG, a file',
+    );
   });
 
   test('a plain exit says nothing', () => {

@@ -55,6 +55,18 @@ describe('reading it', () => {
         hint: expect.stringContaining('/etc/wireguard'),
       }),
     );
+    const cwd = process.cwd();
+    writeFileSync(file(), '');
+    process.chdir(dir);
+    try {
+      const elsewhere = join(dir, 'none', 'wg0.conf');
+      expect(() => loadConfig(elsewhere)).toThrow(
+        expect.objectContaining({ hint: 'there is a ./wg0.conf: give it with its directory' }),
+      );
+    } finally {
+      process.chdir(cwd);
+      rmSync(file());
+    }
     mkdirSync(file());
     expect(() => loadConfig(file())).toThrow(expect.objectContaining({ message: `${file()}: is a directory` }));
     rmSync(file(), { recursive: true });
