@@ -15,7 +15,7 @@ import { ROOTLESS_FLAGS, rootlessFlagIn, userOptions } from '../rootless/flags.j
 
 export default class Up extends Command {
   static override summary = 'Bring a tunnel up, as wg-quick up does.';
-  static override description = `Reads a wg-quick file, with Transport = tcp or udp in [Interface] or [Peer]; makes the interface, sets addresses, MTU, name servers and routes, and goes to the background when all of it is done.
+  static override description = `Reads a wg-quick file, with Transport = tcp, udp or auto in [Interface] or [Peer]; makes the interface, sets addresses, MTU, name servers and routes, and goes to the background when all of it is done.
 
 Without the privileges for that, or with --rootless, the whole tunnel runs in user space: --forward and --socks5 lead into it, --remote-forward out of it, and --allow or --exit says what peers may reach from here.
 

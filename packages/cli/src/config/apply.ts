@@ -19,22 +19,24 @@ export function replacement(
   endpoints: readonly (Endpoint | null)[],
   device: DeviceSnapshot,
 ): DeviceSettings {
-  const { transport, peers, ...settings } = toDeviceSettings(config, endpoints);
+  const { transport, extensions, peers, ...settings } = toDeviceSettings(config, endpoints);
   return {
     ...settings,
-    // Implementations other than ours refuse the key: it is left out where it changes nothing.
+    // Implementations other than ours refuse these keys: they are left out where they change nothing.
     ...(transport === device.transport ? {} : { transport: transport! }),
-    peers: peers.map(({ transport: own, ...peer }) => (own === null ? peer : { ...peer, transport: own! })),
+    ...(extensions === isExtending(device) ? {} : { extensions: extensions! }),
+    peers: peers.map(withoutDefaults),
   };
 }
 
 export function addition(config: Config, endpoints: readonly (Endpoint | null)[]): DeviceSettings {
-  const { privateKey, listenPort, fwmark, transport } = config.interface;
+  const { privateKey, listenPort, fwmark, transport, extensions } = config.interface;
   return {
     ...(privateKey === undefined ? {} : { privateKey: isZeroKey(privateKey) ? null : privateKey }),
     ...(listenPort === undefined ? {} : { listenPort }),
     ...(fwmark === undefined ? {} : { fwmark }),
     ...(transport === undefined ? {} : { transport }),
+    ...(extensions === undefined ? {} : { extensions }),
     peers: config.peers.map(({ publicKey, presharedKey, persistentKeepalive, allowedIps, ...peer }, i) => {
       const endpoint = endpoints[i] ?? null;
       return {
@@ -42,6 +44,7 @@ export function addition(config: Config, endpoints: readonly (Endpoint | null)[]
         ...(presharedKey === undefined ? {} : { presharedKey: isZeroKey(presharedKey) ? null : presharedKey }),
         ...(endpoint === null ? {} : { endpoint }),
         ...(peer.transport === undefined ? {} : { transport: peer.transport }),
+        ...(peer.extensions === undefined ? {} : { extensions: peer.extensions }),
         ...(persistentKeepalive === undefined ? {} : { persistentKeepalive }),
         replaceAllowedIps: true,
         allowedIps: allowedIps.map((prefix) => ({ prefix })),
@@ -58,6 +61,11 @@ export function difference(
 ): DeviceSettings | null {
   const wanted = toDeviceSettings(config, endpoints);
   const transport = wanted.transport!;
+  const extensions = wanted.extensions!;
+  const sides = {
+    transport: { before: device.transport, after: transport },
+    extensions: { before: isExtending(device), after: extensions },
+  };
   const owners = ownersOf(wanted.peers);
   const there = new Map(device.peers.map((peer) => [formatKey(peer.publicKey), peer]));
   const peers: PeerSettings[] = [];
@@ -68,11 +76,10 @@ export function difference(
     const before = there.get(key);
     there.delete(key);
     if (before === undefined) {
-      const { transport: own, ...rest } = peer;
-      peers.push(own === null ? rest : { ...rest, transport: own! });
+      peers.push(withoutDefaults(peer));
       continue;
     }
-    const change = peerDifference(before, peer, { before: device.transport, after: transport });
+    const change = peerDifference(before, peer, sides);
     if (change !== null) peers.push(change);
   }
   const change: DeviceSettings = {
@@ -80,6 +87,7 @@ export function difference(
     ...(wanted.listenPort === 0 || wanted.listenPort === device.listenPort ? {} : { listenPort: wanted.listenPort! }),
     ...(wanted.fwmark === device.fwmark ? {} : { fwmark: wanted.fwmark! }),
     ...(transport === device.transport ? {} : { transport }),
+    ...(extensions === isExtending(device) ? {} : { extensions }),
     // Those that go make room for what the others take over.
     peers: [...[...there.values()].map(({ publicKey }) => ({ publicKey, remove: true, allowedIps: [] })), ...peers],
   };
@@ -89,9 +97,8 @@ export function difference(
 function peerDifference(
   before: PeerSnapshot,
   wanted: PeerSettings,
-  device: { before: Transport; after: Transport },
+  device: { transport: Sides<Transport>; extensions: Sides<boolean> },
 ): PeerSettings | null {
-  const own = before.transport === device.before ? null : before.transport;
   const prefixes = new Set(wanted.allowedIps.map(({ prefix }) => formatPrefix(prefix)));
   const same =
     before.allowedIps.length === prefixes.size &&
@@ -100,15 +107,14 @@ function peerDifference(
   const moved =
     endpoint !== undefined &&
     (before.endpoint === null || formatEndpoint(before.endpoint) !== formatEndpoint(endpoint));
-  // A choice of its own that is the device's too does not show: when the device's changes, all peers are told anew.
-  const transportChanges =
-    device.before !== device.after ||
-    (wanted.transport === null ? own !== null : wanted.transport !== before.transport);
   const change: PeerSettings = {
     publicKey: wanted.publicKey,
     ...(sameKey(before.presharedKey, wanted.presharedKey!) ? {} : { presharedKey: wanted.presharedKey! }),
     ...(moved ? { endpoint } : {}),
-    ...(transportChanges ? { transport: wanted.transport! } : {}),
+    ...(choiceChanges(device.transport, before.transport, wanted.transport!) ? { transport: wanted.transport! } : {}),
+    ...(choiceChanges(device.extensions, isExtending(before), wanted.extensions!)
+      ? { extensions: wanted.extensions! }
+      : {}),
     ...(before.persistentKeepalive === wanted.persistentKeepalive
       ? {}
       : { persistentKeepalive: wanted.persistentKeepalive! }),
@@ -116,6 +122,35 @@ function peerDifference(
     allowedIps: same ? [] : wanted.allowedIps,
   };
   return Object.keys(change).length === 2 && same ? null : change;
+}
+
+/** What a device's choice was, and what it is to be. */
+interface Sides<T> {
+  readonly before: T;
+  readonly after: T;
+}
+
+/**
+ * Whether a peer has to be told of its choice. One of its own that is the device's too does not show: when the device's changes, all peers
+ * are told anew.
+ */
+function choiceChanges<T>(device: Sides<T>, before: T, wanted: T | null): boolean {
+  if (device.before !== device.after) return true;
+  return wanted === null ? before !== device.before : wanted !== before;
+}
+
+/** Control messages are on where nothing is said of them. */
+function isExtending(shown: DeviceSnapshot | PeerSnapshot): boolean {
+  return shown.extensions !== false;
+}
+
+/** A new peer has the device's choices anyway. */
+function withoutDefaults({ transport, extensions, ...peer }: PeerSettings): PeerSettings {
+  return {
+    ...peer,
+    ...(transport === null || transport === undefined ? {} : { transport }),
+    ...(extensions === null || extensions === undefined ? {} : { extensions }),
+  };
 }
 
 /** Whose each range is in the end, by the owner's key: of several peers that claim one, the last gets it. */

@@ -54,7 +54,7 @@ function addressesNow(before: readonly InterfaceAddress[], text: string): Interf
 
 /** The configuration that would give a device as it is, with what of the interface only the file knows. */
 export function configOf(state: TunnelState, device: DeviceSnapshot): Config {
-  const { listenPort: _port, fwmark: _mark, transport: _transport, ...rest } = state.iface;
+  const { listenPort: _port, fwmark: _mark, transport: _transport, extensions: _extensions, ...rest } = state.iface;
   return {
     interface: {
       ...rest,
@@ -62,6 +62,7 @@ export function configOf(state: TunnelState, device: DeviceSnapshot): Config {
       ...(device.listenPort === 0 ? {} : { listenPort: device.listenPort }),
       ...(device.fwmark === 0 ? {} : { fwmark: device.fwmark }),
       ...(device.transport === 'udp' ? {} : { transport: device.transport }),
+      ...(device.extensions === false ? { extensions: false } : {}),
     },
     peers: device.peers.map((peer) => peerOf(peer, device)),
   };
@@ -76,5 +77,6 @@ function peerOf(peer: PeerSnapshot, device: DeviceSnapshot): PeerConfig {
     ...(endpoint === null || 'wrong' in endpoint ? {} : { endpoint }),
     ...(peer.persistentKeepalive === 0 ? {} : { persistentKeepalive: peer.persistentKeepalive }),
     ...(peer.transport === device.transport ? {} : { transport: peer.transport }),
+    ...(peer.extensions === device.extensions ? {} : { extensions: peer.extensions !== false }),
   };
 }

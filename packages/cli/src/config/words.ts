@@ -17,7 +17,7 @@ import { WirestreamError } from '@wirestream/core/device/errors';
 
 /**
  * The words behind `set NAME`, as wg(8) takes them: those of the device first, then `peer KEY` and what is about that
- * peer, again and again. Beyond wg(8) there is `transport`, for the device and for a peer.
+ * peer, again and again. Beyond wg(8) there are `transport` and `extensions`, for the device and for a peer.
  *
  * Only what is said is changed. `allowed-ips` gives the whole new list, unless one of them has a sign: then `+` adds to and `-`
  * takes from what there is.
@@ -35,11 +35,13 @@ const DEVICE_WORDS: Readonly<Record<string, string>> = {
   'listen-port': 'ListenPort',
   fwmark: 'FwMark',
   transport: 'Transport',
+  extensions: 'Extensions',
 };
 const PEER_WORDS: Readonly<Record<string, string>> = {
   endpoint: 'Endpoint',
   'persistent-keepalive': 'PersistentKeepalive',
   transport: 'Transport',
+  extensions: 'Extensions',
 };
 const OTHER_WORDS = ['private-key', 'peer', 'remove', 'preshared-key', 'allowed-ips'];
 
@@ -74,7 +76,7 @@ export async function settingsOfWords(words: readonly string[], context: WordsCo
       device.peers.push(peer);
     } else if (peer === null && word === 'private-key') device.privateKey = context.readKeyFile(value);
     else if (peer === null && word in DEVICE_WORDS) {
-      const { listenPort, fwmark, transport } = take(
+      const { listenPort, fwmark, transport, extensions } = take(
         INTERFACE_KEYS,
         DEVICE_WORDS[word]!,
         value,
@@ -83,11 +85,13 @@ export async function settingsOfWords(words: readonly string[], context: WordsCo
       if (listenPort !== undefined) device.listenPort = listenPort;
       if (fwmark !== undefined) device.fwmark = fwmark;
       if (transport !== undefined) device.transport = transport;
+      if (extensions !== undefined) device.extensions = extensions;
     } else if (peer !== null && word === 'preshared-key') peer.presharedKey = context.readKeyFile(value);
     else if (peer !== null && word === 'allowed-ips') changeAllowedIps(peer, value, place);
     else if (peer !== null && word === 'transport' && value === 'default') peer.transport = null;
+    else if (peer !== null && word === 'extensions' && value === 'default') peer.extensions = null;
     else if (peer !== null && word in PEER_WORDS) {
-      const { endpoint, persistentKeepalive, transport } = take(
+      const { endpoint, persistentKeepalive, transport, extensions } = take(
         PEER_KEYS,
         PEER_WORDS[word]!,
         value,
@@ -96,6 +100,7 @@ export async function settingsOfWords(words: readonly string[], context: WordsCo
       if (endpoint !== undefined) peer.endpoint = await context.resolve(endpoint);
       if (persistentKeepalive !== undefined) peer.persistentKeepalive = persistentKeepalive;
       if (transport !== undefined) peer.transport = transport;
+      if (extensions !== undefined) peer.extensions = extensions;
     } else throw misplaced(word, peer !== null, false);
   }
   return device;

@@ -30,11 +30,11 @@ function explain(error: unknown, name: string, settings: DeviceSettings): unknow
   const what = `Unable to modify interface ${name}`;
   if (error instanceof UapiError) {
     const [reason, hint] = REASONS[error.errno] ?? [`Unknown error (errno ${error.errno})`];
-    const foreign = error.errno === ERRNO.invalid && namesTransport(settings);
+    const foreign = error.errno === ERRNO.invalid && namesOurs(settings);
     return new WirestreamError(
       'device-refused',
       `${what}: ${reason}`,
-      foreign ? 'only tunnels of wirestream know a transport; is this one?' : hint,
+      foreign ? 'only tunnels of wirestream know transport and extensions; is this one?' : hint,
     );
   }
   if ((error as NodeJS.ErrnoException).code === 'ENOENT' && isKernelDevice(name)) {
@@ -43,6 +43,8 @@ function explain(error: unknown, name: string, settings: DeviceSettings): unknow
   return socketTrouble(error, what);
 }
 
-function namesTransport({ transport, peers }: DeviceSettings): boolean {
-  return transport !== undefined || peers.some((peer) => peer.transport !== undefined);
+function namesOurs({ transport, extensions, peers }: DeviceSettings): boolean {
+  return [{ transport, extensions }, ...peers].some(
+    (part) => part.transport !== undefined || part.extensions !== undefined,
+  );
 }

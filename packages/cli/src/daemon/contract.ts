@@ -60,7 +60,7 @@ export function readContract(argv: readonly string[], env: NodeJS.ProcessEnv): C
   const level = word === 'verbose' || word === 'debug' ? 'verbose' : word === 'silent' ? 'silent' : 'error';
   const wanted = env['WIRESTREAM_TRANSPORT'] ?? '';
   const transport = wanted === '' ? 'udp' : parseTransport(wanted);
-  if (transport === null) throw badEnvironment('WIRESTREAM_TRANSPORT', 'tcp or udp');
+  if (transport === null) throw badEnvironment('WIRESTREAM_TRANSPORT', 'tcp, udp or auto');
   return {
     name,
     foreground: flag || env['WG_PROCESS_FOREGROUND'] === '1',

@@ -1,4 +1,9 @@
-import type { ConnectionSnapshot, DeviceSnapshot, PeerSnapshot } from '@wirestream/core/device/snapshot';
+import type {
+  AnnouncedSnapshot,
+  ConnectionSnapshot,
+  DeviceSnapshot,
+  PeerSnapshot,
+} from '@wirestream/core/device/snapshot';
 import { showEndpoint, type ShownDevice } from './device.js';
 import type { Paint } from './paint.js';
 import { amount, duration } from './units.js';
@@ -7,10 +12,10 @@ import { amount, duration } from './units.js';
 type Labelled = readonly [label: string, value: string];
 
 export function deviceTransportLines(device: DeviceSnapshot): Labelled[] {
-  const tcp = device.transport === 'tcp' || device.peers.some(({ transport }) => transport === 'tcp');
-  if (!tcp) return [];
   const lines: Labelled[] = [];
-  if (device.transport === 'tcp') lines.push(['transport', 'tcp']);
+  if (device.transport !== 'udp') lines.push(['transport', device.transport]);
+  if (device.extensions === false) lines.push(['extensions', 'off']);
+  if (!mayUseTcp(device)) return lines;
   if (device.pending.size > 0) lines.push(['pending connections', String(device.pending.size)]);
   const refused = counters(device.pending.refusals);
   if (refused !== '') lines.push(['refused connections', refused]);
@@ -22,13 +27,29 @@ export function deviceTransportLines(device: DeviceSnapshot): Labelled[] {
 export function peerTransportLines(peer: PeerSnapshot, shown: ShownDevice, paint: Paint): Labelled[] {
   const lines: Labelled[] = [];
   if (peer.transport !== shown.device.transport) lines.push(['transport', peer.transport]);
-  if (peer.transport !== 'tcp') return lines;
+  if (peer.extensions !== shown.device.extensions) lines.push(['extensions', peer.extensions === false ? 'off' : 'on']);
+  if (peer.transport === 'udp') return lines;
+  if (peer.announced !== undefined) lines.push(['announced', announced(peer.announced)]);
   for (const connection of peer.connections) {
     lines.push([`connection ${connection.id}`, describe(connection, shown, paint)]);
   }
   const dropped = counters(peer.drops);
   if (dropped !== '') lines.push(['dropped', dropped]);
   return lines;
+}
+
+/** Whether anything of a device may be carried over TCP. */
+export function mayUseTcp(device: DeviceSnapshot): boolean {
+  return device.transport !== 'udp' || device.peers.some(({ transport }) => transport !== 'udp');
+}
+
+/** `tcp port 51820, udp port 51820; offload, probe`. */
+function announced({ tcpPort, udpPort, translated, abilities }: AnnouncedSnapshot): string {
+  const port = (name: string, value: number | null) => (value === null || value === 0 ? [] : [`${name} port ${value}`]);
+  const where = [...port('tcp', tcpPort), ...port('udp', udpPort)].join(', ') || 'no ports';
+  const parts = [where, ...(translated ? ['behind an address translation'] : [])];
+  if (abilities.length > 0) parts.push(abilities.join(', '));
+  return parts.join('; ');
 }
 
 function describe(connection: ConnectionSnapshot, shown: ShownDevice, paint: Paint): string {

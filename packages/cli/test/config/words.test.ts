@@ -89,6 +89,6 @@ describe('the words of set', () => {
     expect((await refused('peer', ONE, 'endpoint', '1.2.3.4'))[0]).toBe("Endpoint '1.2.3.4': no port");
     expect((await refused('peer', ONE, 'persistent-keepalive', '70000'))[0]).toMatch(/^PersistentKeepalive: /);
     expect((await refused('peer', ONE, 'allowed-ips', '10.0.0.0/33'))[0]).toMatch(/^AllowedIPs: '10\.0\.0\.0\/33'/);
-    expect((await refused('transport', 'sctp'))[0]).toBe("Transport: 'sctp' is not tcp or udp");
+    expect((await refused('transport', 'sctp'))[0]).toBe("Transport: 'sctp' is not tcp, udp or auto");
   });
 });

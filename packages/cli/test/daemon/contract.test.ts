@@ -24,7 +24,7 @@ describe('what wirestream-daemon is asked for', () => {
     expect(of({ WG_PROCESS_FOREGROUND: '0' })).toEqual(PLAIN);
     expect(of({ WIRESTREAM_TRANSPORT: 'TCP' })).toEqual({ ...PLAIN, transport: 'tcp' });
     expect(of({ WIRESTREAM_TRANSPORT: '' })).toEqual(PLAIN);
-    expect(() => of({ WIRESTREAM_TRANSPORT: 'sctp' })).toThrow('WIRESTREAM_TRANSPORT is not tcp or udp');
+    expect(() => of({ WIRESTREAM_TRANSPORT: 'sctp' })).toThrow('WIRESTREAM_TRANSPORT is not tcp, udp or auto');
     expect(of({ WG_UAPI_FD: '4' })).toEqual({ ...PLAIN, uapiFd: 4 });
     expect(() => of({ WG_UAPI_FD: 'x' })).toThrow('WG_UAPI_FD is not the number of an open descriptor');
   });

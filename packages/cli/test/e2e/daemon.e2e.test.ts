@@ -162,7 +162,7 @@ describeReal('a userspace implementation, as wireguard-go is one', ['wg', 'wg-qu
     ]);
     expect(await said(['x'], { WIRESTREAM_TRANSPORT: 'sctp' })).toEqual([
       1,
-      'wirestream: WIRESTREAM_TRANSPORT is not tcp or udp',
+      'wirestream: WIRESTREAM_TRANSPORT is not tcp, udp or auto',
     ]);
     expect(await said(['x'], { WG_TUN_FD: '99' })).toEqual([
       1,
@@ -180,6 +180,8 @@ describeReal('a userspace implementation, as wireguard-go is one', ['wg', 'wg-qu
     // Under another name, since Node takes that one away when it closes.
     await new Promise<void>((done) => server.listen(`${path}.new`, done));
     linkSync(`${path}.new`, path);
+    // That Node does so must change nothing any more: wireguard-go ends at whatever happens to its socket's inode, a link less included.
+    rmSync(`${path}.new`);
     // The TUN is made in this process's namespace, which is everybody's: its name is ours alone.
     const tun = openTun({ name, offload: true });
     const { fd } = (server as unknown as { _handle: { fd: number } })._handle;

@@ -10,7 +10,7 @@
  * The syntax is that of wg(8) and wg-quick(8): sections and keys in any case, `#` starts a comment wherever it stands,
  * lists are separated by commas or given in several lines. Where those tools let something pass silently that is surely
  * a mistake, it is a warning here; a repeated peer or an unknown key is an error. Values of secret keys never appear in
- * a message. wirestream adds one key, `Transport = tcp | udp`, in both sections.
+ * a message. wirestream adds two keys, `Transport = tcp | udp | auto` and `Extensions = on | off`, in both sections.
  */
 import type { Prefix } from '../address/ip.js';
 import type { Transport } from '../device/settings.js';
@@ -29,6 +29,8 @@ export interface InterfaceConfig {
   readonly fwmark?: number;
   /** what carries peers that do not say otherwise; absent: udp */
   readonly transport?: Transport;
+  /** whether peers that do not say otherwise get control messages; absent: they do */
+  readonly extensions?: boolean;
   readonly addresses: readonly InterfaceAddress[];
   /** IP addresses of name servers */
   readonly dns: readonly string[];
@@ -63,6 +65,7 @@ export interface PeerConfig {
   /** seconds; 0: off */
   readonly persistentKeepalive?: number;
   readonly transport?: Transport;
+  readonly extensions?: boolean;
 }
 
 /** An endpoint that may still have to be looked up. */

@@ -120,7 +120,8 @@ export const INTERFACE_KEYS: readonly Key<InterfaceDraft>[] = [
     (text) => (/^true$/i.test(text) ? true : /^false$/i.test(text) ? false : null),
     'true or false',
   ),
-  single('Transport', 'transport', values.parseTransport, 'tcp or udp'),
+  single('Transport', 'transport', values.parseTransport, 'tcp, udp or auto'),
+  single('Extensions', 'extensions', values.parseSwitch, 'on or off'),
 ];
 
 export const PEER_KEYS: readonly Key<PeerDraft>[] = [
@@ -146,5 +147,6 @@ export const PEER_KEYS: readonly Key<PeerDraft>[] = [
     },
   },
   single('PersistentKeepalive', 'persistentKeepalive', values.parseKeepalive, 'off or 0–65535 seconds'),
-  single('Transport', 'transport', values.parseTransport, 'tcp or udp'),
+  single('Transport', 'transport', values.parseTransport, 'tcp, udp or auto'),
+  single('Extensions', 'extensions', values.parseSwitch, 'on or off'),
 ];

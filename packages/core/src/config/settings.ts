@@ -15,6 +15,7 @@ export function toDeviceSettings(config: Config, endpoints: readonly (Endpoint |
     listenPort: iface.listenPort ?? 0,
     fwmark: iface.fwmark ?? 0,
     transport: iface.transport ?? 'udp',
+    extensions: iface.extensions ?? true,
     replacePeers: true,
     peers: peers.map((peer, i): PeerSettings => {
       const endpoint = endpoints[i] ?? null;
@@ -23,6 +24,7 @@ export function toDeviceSettings(config: Config, endpoints: readonly (Endpoint |
         presharedKey: keyOrNull(peer.presharedKey),
         ...(endpoint === null ? {} : { endpoint }),
         transport: peer.transport ?? null,
+        extensions: peer.extensions ?? null,
         persistentKeepalive: peer.persistentKeepalive ?? 0,
         replaceAllowedIps: true,
         allowedIps: peer.allowedIps.map((prefix) => ({ prefix })),
@@ -31,10 +33,10 @@ export function toDeviceSettings(config: Config, endpoints: readonly (Endpoint |
   };
 }
 
-/** Whether anything of a configuration travels over TCP. */
+/** Whether anything of a configuration may travel over TCP. */
 export function usesTcp(config: Config): boolean {
   const fallback = config.interface.transport ?? 'udp';
-  return fallback === 'tcp' || config.peers.some((peer) => peer.transport === 'tcp');
+  return fallback !== 'udp' || config.peers.some(({ transport }) => transport !== undefined && transport !== 'udp');
 }
 
 function keyOrNull(key: Uint8Array | undefined): Uint8Array | null {

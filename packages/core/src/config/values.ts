@@ -32,7 +32,13 @@ export function parseKeepalive(text: string): number | null {
 
 export function parseTransport(text: string): Transport | null {
   const word = text.toLowerCase();
-  return word === 'tcp' || word === 'udp' ? word : null;
+  return word === 'tcp' || word === 'udp' || word === 'auto' ? word : null;
+}
+
+/** `on` or `off`. */
+export function parseSwitch(text: string): boolean | null {
+  const word = text.toLowerCase();
+  return word === 'on' ? true : word === 'off' ? false : null;
 }
 
 /** `off`, `auto`, a routing table's number, or a name from rt_tables. */

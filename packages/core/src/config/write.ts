@@ -11,6 +11,7 @@ export function formatConfig(config: Config): string {
       ['ListenPort', iface.listenPort],
       ['FwMark', iface.fwmark === undefined ? undefined : `0x${iface.fwmark.toString(16)}`],
       ['Transport', iface.transport],
+      ['Extensions', onOff(iface.extensions)],
       ['Address', iface.addresses.map(({ bytes, length }) => `${formatIp(bytes)}/${length}`).join(', ')],
       ['DNS', [...iface.dns, ...iface.dnsSearch].join(', ')],
       ['MTU', iface.mtu],
@@ -29,6 +30,7 @@ export function formatConfig(config: Config): string {
         ['Endpoint', peer.endpoint && formatEndpointName(peer.endpoint)],
         ['PersistentKeepalive', peer.persistentKeepalive],
         ['Transport', peer.transport],
+        ['Extensions', onOff(peer.extensions)],
       ]),
     ),
   ];
@@ -38,6 +40,10 @@ export function formatConfig(config: Config): string {
 /** `HOST:PORT`, or `[IPV6]:PORT`. */
 export function formatEndpointName(endpoint: EndpointName): string {
   return endpoint.host.includes(':') ? `[${endpoint.host}]:${endpoint.port}` : `${endpoint.host}:${endpoint.port}`;
+}
+
+function onOff(value: boolean | undefined): string | undefined {
+  return value === undefined ? undefined : value ? 'on' : 'off';
 }
 
 function section(name: string, lines: readonly (readonly [string, string | number | undefined])[]): string {

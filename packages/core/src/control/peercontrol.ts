@@ -1,6 +1,8 @@
+import type { AnnouncedSnapshot } from '../device/snapshot.js';
 import type { Peer } from '../device/peer.js';
 import type { Keypair } from '../noise/keypair.js';
 import type { Connection } from '../stream/connection.js';
+import { abilityNames } from './abilities.js';
 import { CONTROL_VERSION, readControl, writeControl, type ControlMessage } from './message.js';
 import { ControlRation } from './ration.js';
 
@@ -124,6 +126,14 @@ export class PeerControl {
     this.#toldUnder = peer.keypairs.current;
     this.#toldAt = now;
     this.#changeAt = Infinity;
+  }
+
+  /** What of this is shown; nothing while the peer is not known. */
+  snapshot(): { announced?: AnnouncedSnapshot } {
+    if (!this.isKnown) return {};
+    const { version, tcpPort, udpPort, isTranslated } = this;
+    const abilities = abilityNames(this.#abilities);
+    return { announced: { version, tcpPort, udpPort, translated: isTranslated, abilities } };
   }
 
   /** When `wake` wants to be called. */

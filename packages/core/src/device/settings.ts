@@ -1,8 +1,8 @@
 import type { Endpoint } from '../address/endpoint.js';
 import type { Prefix } from '../address/ip.js';
 
-/** What carries a peer's messages. */
-export type Transport = 'tcp' | 'udp';
+/** What carries a peer's messages: one of the two, or whichever the network lets through (device/path.ts). */
+export type Transport = 'tcp' | 'udp' | 'auto';
 
 /**
  * A change to a device, as one UAPI `set=1` request or one configuration file states it. What is absent stays as it is.

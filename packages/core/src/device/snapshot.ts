@@ -16,6 +16,8 @@ export interface DeviceSnapshot {
   /** 0 when off */
   readonly fwmark: number;
   readonly transport: Transport;
+  /** whether peers that do not say otherwise get control messages; absent where that is not known */
+  readonly extensions?: boolean;
   /** in the order in which they were added */
   readonly peers: readonly PeerSnapshot[];
   readonly pending: PendingSnapshot;
@@ -50,10 +52,37 @@ export interface PeerSnapshot {
   readonly persistentKeepalive: number;
   /** what carries this peer now: its own choice, else the device's */
   readonly transport: Transport;
+  /** whether it gets control messages: its own choice, else the device's; absent where that is not known */
+  readonly extensions?: boolean;
+  /** what it announced about itself; absent where it has not, or not under the present keys */
+  readonly announced?: AnnouncedSnapshot;
   /** the TCP connections of this peer, oldest first; empty over UDP */
   readonly connections: readonly ConnectionSnapshot[];
-  /** packets and messages dropped, by reason */
+  /** what its connections that have ended came to; absent where that is not known */
+  readonly ended?: EndedSnapshot;
+  /** packets and messages dropped, by reason; of connections that have ended also the records */
   readonly drops: Readonly<Record<string, number>>;
+}
+
+/** What a peer announced in its last control message. */
+export interface AnnouncedSnapshot {
+  /** of the control message */
+  readonly version: number;
+  /** 0 when it does not listen there */
+  readonly tcpPort: number | null;
+  readonly udpPort: number | null;
+  /** as seen from here the peer is behind an address translation */
+  readonly translated: boolean;
+  /** names of control/abilities.ts */
+  readonly abilities: readonly string[];
+}
+
+/** What is left of a peer's TCP connections that have ended, beside their drops. */
+export interface EndedSnapshot {
+  /** how many there were */
+  readonly connections: number;
+  readonly resyncs: number;
+  readonly skippedBytes: number;
 }
 
 /** One TCP connection of a peer. */

@@ -5,7 +5,7 @@ import type { TapOptions } from '../capture/live/encoder.js';
 import { configure } from '../device/configure.js';
 import { Device } from '../device/device.js';
 import type { Driver } from '../device/driver.js';
-import type { DeviceSettings } from '../device/settings.js';
+import type { DeviceSettings, Transport } from '../device/settings.js';
 import type { DeviceSnapshot, InterfaceSnapshot } from '../device/snapshot.js';
 import type { Crypto } from '../noise/crypto.js';
 import type { Connection } from '../stream/connection.js';
@@ -358,5 +358,6 @@ export class Engine implements Driver {
 
 /** Whether after this change a peer may be carried over TCP. */
 function wantsTcp(settings: DeviceSettings): boolean {
-  return settings.transport === 'tcp' || settings.peers.some((peer) => peer.transport === 'tcp');
+  const mayUseTcp = (transport?: Transport | null) => transport === 'tcp' || transport === 'auto';
+  return mayUseTcp(settings.transport) || settings.peers.some((peer) => mayUseTcp(peer.transport));
 }

@@ -12,7 +12,8 @@ export function formatGet(device: DeviceSnapshot): string {
   if (device.privateKey !== null) out += `private_key=${formatHexKey(device.privateKey)}\n`;
   if (device.listenPort !== 0) out += `listen_port=${device.listenPort}\n`;
   if (device.fwmark !== 0) out += `fwmark=${device.fwmark}\n`;
-  if (device.transport === 'tcp') out += 'transport=tcp\n';
+  if (device.transport !== 'udp') out += `transport=${device.transport}\n`;
+  if (device.extensions === false) out += 'extensions=off\n';
   for (const peer of device.peers) out += formatPeer(peer, device);
   return out;
 }
@@ -28,6 +29,7 @@ function formatPeer(peer: PeerSnapshot, device: DeviceSnapshot): string {
   out += `tx_bytes=${peer.txBytes}\nrx_bytes=${peer.rxBytes}\n`;
   out += `persistent_keepalive_interval=${peer.persistentKeepalive}\n`;
   if (peer.transport !== device.transport) out += `transport=${peer.transport}\n`;
+  if (peer.extensions !== device.extensions) out += `extensions=${peer.extensions === false ? 'off' : 'on'}\n`;
   for (const prefix of peer.allowedIps) out += `allowed_ip=${formatPrefix(prefix)}\n`;
   return out;
 }

@@ -1,5 +1,6 @@
 import { parsePrefix, type Prefix } from '../address/ip.js';
 import { isZeroKey, parseHexKey } from '../config/key.js';
+import { parseTransport } from '../config/values.js';
 import type { Transport } from '../device/settings.js';
 import type { DeviceSnapshot, PeerSnapshot } from '../device/snapshot.js';
 import { parseZonedEndpoint, type ZoneIndex } from './endpoint.js';
@@ -25,6 +26,8 @@ export function parseReply(text: string, zone: ZoneIndex = () => 0): DeviceSnaps
   let listenPort = 0;
   let fwmark = 0;
   let transport: Transport = 'udp';
+  // Absent where nothing is said of them.
+  let extensions: { extensions?: boolean } = {};
   const peers: PeerDraft[] = [];
   let peer: PeerDraft | null = null;
   let errno: number | null = null;
@@ -35,20 +38,21 @@ export function parseReply(text: string, zone: ZoneIndex = () => 0): DeviceSnaps
     const key = line.slice(0, equals);
     const value = line.slice(equals + 1);
     if (key === 'errno') errno = number(value);
-    else if (key === 'public_key') peers.push((peer = newPeer(hexKey(value), transport)));
+    else if (key === 'public_key') peers.push((peer = newPeer(hexKey(value), transport, extensions)));
     else if (peer !== null) peerLine(peer, key, value, zone);
     else if (key === 'private_key') privateKey = keyOrNull(value);
     else if (key === 'listen_port') listenPort = number(value);
     else if (key === 'fwmark') fwmark = number(value);
-    else if (key === 'transport') transport = value === 'tcp' ? 'tcp' : 'udp';
+    else if (key === 'transport') transport = parseTransport(value) ?? 'udp';
+    else if (key === 'extensions') extensions = { extensions: value !== 'off' };
   }
   if (errno === null) throw new UapiError(ERRNO.protocol, 'reply without errno');
   if (errno !== 0) throw new UapiError(-Math.abs(errno), `errno ${errno}`);
   const pending = { size: 0, refusals: {} };
-  return { privateKey, publicKey: null, listenPort, fwmark, transport, peers, pending, drops: {} };
+  return { privateKey, publicKey: null, listenPort, fwmark, transport, ...extensions, peers, pending, drops: {} };
 }
 
-function newPeer(publicKey: Uint8Array, transport: Transport): PeerDraft {
+function newPeer(publicKey: Uint8Array, transport: Transport, extensions: { extensions?: boolean }): PeerDraft {
   return {
     publicKey,
     presharedKey: null,
@@ -59,6 +63,7 @@ function newPeer(publicKey: Uint8Array, transport: Transport): PeerDraft {
     txBytes: 0,
     persistentKeepalive: 0,
     transport,
+    ...extensions,
     connections: [],
     drops: {},
   };
@@ -72,7 +77,8 @@ function peerLine(peer: PeerDraft, key: string, value: string, zone: ZoneIndex):
   else if (key === 'rx_bytes') peer.rxBytes = number(value);
   else if (key === 'tx_bytes') peer.txBytes = number(value);
   else if (key === 'persistent_keepalive_interval') peer.persistentKeepalive = number(value);
-  else if (key === 'transport') peer.transport = value === 'tcp' ? 'tcp' : 'udp';
+  else if (key === 'transport') peer.transport = parseTransport(value) ?? 'udp';
+  else if (key === 'extensions') peer.extensions = value !== 'off';
   else if (key === 'allowed_ip') {
     const prefix = parsePrefix(value);
     if (prefix === null) throw new UapiError(ERRNO.protocol, 'reply has a bad allowed_ip');

@@ -9,8 +9,8 @@ export const GET_REQUEST = 'get=1\n\n';
 const NO_KEY = '0'.repeat(64);
 
 /**
- * What a client sends to change a device. Holds secrets. `transport` is sent where the settings say something of it;
- * implementations other than ours refuse that key.
+ * What a client sends to change a device. Holds secrets. `transport` and `extensions` are sent where the settings say something of
+ * them; implementations other than ours refuse those keys.
  */
 export function formatSet(settings: DeviceSettings): string {
   let out = 'set=1\n';
@@ -18,6 +18,7 @@ export function formatSet(settings: DeviceSettings): string {
   if (settings.listenPort !== undefined) out += `listen_port=${settings.listenPort}\n`;
   if (settings.fwmark !== undefined) out += `fwmark=${settings.fwmark}\n`;
   if (settings.transport !== undefined) out += `transport=${settings.transport}\n`;
+  if (settings.extensions !== undefined) out += `extensions=${settings.extensions ? 'on' : 'off'}\n`;
   if (settings.replacePeers === true) out += 'replace_peers=true\n';
   for (const peer of settings.peers) out += formatPeer(peer);
   return out + '\n';
@@ -30,12 +31,17 @@ function formatPeer(peer: PeerSettings): string {
   if (peer.presharedKey !== undefined) out += `preshared_key=${hexOrZero(peer.presharedKey)}\n`;
   if (peer.endpoint !== undefined) out += `endpoint=${formatEndpoint(peer.endpoint)}\n`;
   if (peer.transport !== undefined) out += `transport=${peer.transport ?? 'default'}\n`;
+  if (peer.extensions !== undefined) out += `extensions=${formatSwitch(peer.extensions)}\n`;
   if (peer.persistentKeepalive !== undefined) out += `persistent_keepalive_interval=${peer.persistentKeepalive}\n`;
   if (peer.replaceAllowedIps === true) out += 'replace_allowed_ips=true\n';
   for (const { prefix, remove } of peer.allowedIps) {
     out += `allowed_ip=${remove === true ? '-' : ''}${formatPrefix(prefix)}\n`;
   }
   return out;
+}
+
+function formatSwitch(value: boolean | null): string {
+  return value === null ? 'default' : value ? 'on' : 'off';
 }
 
 function hexOrZero(key: Uint8Array | null): string {

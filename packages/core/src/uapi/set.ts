@@ -1,7 +1,7 @@
 import type { Endpoint } from '../address/endpoint.js';
 import { parsePrefix } from '../address/ip.js';
 import { isZeroKey, parseHexKey } from '../config/key.js';
-import { parseNumber, parseTransport } from '../config/values.js';
+import { parseNumber, parseSwitch, parseTransport } from '../config/values.js';
 import type { AllowedIpChange, DeviceSettings, PeerSettings, Transport } from '../device/settings.js';
 import { parseZonedEndpoint, type ZoneIndex } from './endpoint.js';
 import { ERRNO, UapiError } from './uapi.js';
@@ -53,6 +53,9 @@ export class SetParser {
       case 'transport':
         device.transport = transport(value);
         break;
+      case 'extensions':
+        device.extensions = onOff(key, value);
+        break;
       default:
         throw new UapiError(ERRNO.invalid, `no such key for a device: ${key}`);
     }
@@ -89,6 +92,9 @@ export class SetParser {
       case 'transport':
         peer.transport = value === 'default' ? null : transport(value);
         break;
+      case 'extensions':
+        peer.extensions = value === 'default' ? null : onOff(key, value);
+        break;
       default:
         throw new UapiError(ERRNO.invalid, `no such key for a peer: ${key}`);
     }
@@ -119,7 +125,13 @@ function flag(key: string, value: string): true {
 
 function transport(value: string): Transport {
   const result = parseTransport(value);
-  if (result === null) throw new UapiError(ERRNO.invalid, 'transport is tcp or udp');
+  if (result === null) throw new UapiError(ERRNO.invalid, 'transport is tcp, udp or auto');
+  return result;
+}
+
+function onOff(key: string, value: string): boolean {
+  const result = parseSwitch(value);
+  if (result === null) throw new UapiError(ERRNO.invalid, `${key} is on or off`);
   return result;
 }
 

@@ -12,9 +12,10 @@
  * are bounded, so that whatever a client sends costs bounded memory; and after a refused request the session goes on with the
  * next one, unless the stream cannot be followed any more.
  *
- * Beyond the protocol, there is one key, `transport`. In `set`, `transport=tcp|udp` among the device's keys says what
- * carries peers that do not say otherwise; among a peer's keys `transport=tcp|udp|default` says what carries that peer. In `get` it appears
- * only where it is not what stock WireGuard does: for a device that is on TCP, and for a peer that differs from its
+ * Beyond the protocol, there are two keys, `transport` and `extensions`. In `set`, `transport=tcp|udp|auto` among the device's keys says what
+ * carries peers that do not say otherwise; among a peer's keys `transport=tcp|udp|auto|default` says what carries that peer;
+ * `extensions=on|off` (for a peer also `default`) says whether control messages are sent (docs/control.md). In `get` they appear
+ * only where it is not what stock WireGuard does: for a device that is not on UDP, or has `extensions=off`, and for a peer that differs from its
  * device. Stock `wg` skips keys that it does not know.
  */
 

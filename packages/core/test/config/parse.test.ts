@@ -275,7 +275,7 @@ describe('errors name file and line and say what to do', () => {
       'an unknown transport',
       `${IFACE}Transport = sctp`,
       'config-bad-value',
-      "wg0.conf:3: Transport: 'sctp' is not tcp or udp",
+      "wg0.conf:3: Transport: 'sctp' is not tcp, udp or auto",
       undefined,
     ],
     ['no value', `${IFACE}MTU =`, 'config-bad-value', 'wg0.conf:3: MTU: no value is not an MTU (68–65455)', undefined],

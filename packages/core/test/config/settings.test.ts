@@ -31,6 +31,7 @@ PresharedKey=${KEY_A}`);
       listenPort: 0,
       fwmark: 0,
       transport: 'udp',
+      extensions: true,
       replacePeers: true,
       peers: [
         {
@@ -38,6 +39,7 @@ PresharedKey=${KEY_A}`);
           presharedKey: null,
           endpoint,
           transport: null,
+          extensions: null,
           persistentKeepalive: 0,
           replaceAllowedIps: true,
           allowedIps: [{ prefix: { bytes: Uint8Array.of(10, 0, 0, 0), length: 8 } }],
@@ -46,6 +48,7 @@ PresharedKey=${KEY_A}`);
           publicKey: peers[1]!.publicKey,
           presharedKey: peers[1]!.presharedKey,
           transport: 'tcp',
+          extensions: null,
           persistentKeepalive: 5,
           replaceAllowedIps: true,
           allowedIps: [],

@@ -12,7 +12,7 @@ import { ip, port, prefix } from './addresses.js';
 /** Configurations in the form that a parser gives them back in. */
 
 const key = fc.uint8Array({ minLength: 32, maxLength: 32 });
-const transport = fc.constantFrom('tcp' as const, 'udp' as const);
+const transport = fc.constantFrom('tcp' as const, 'udp' as const, 'auto' as const);
 
 const address: fc.Arbitrary<InterfaceAddress> = fc
   .tuple(ip, fc.nat({ max: 128 }))
@@ -42,6 +42,7 @@ const iface: fc.Arbitrary<InterfaceConfig> = fc.record(
     listenPort: fc.nat({ max: 65_535 }),
     fwmark: fc.nat({ max: 0xffff_ffff }),
     transport,
+    extensions: fc.boolean(),
     mtu: fc.integer({ min: 68, max: 65_455 }),
     table: fc.oneof(fc.constantFrom('auto', 'off', 'main'), fc.integer({ min: 1, max: 0xffff_ffff }).map(String)),
     addresses: fc.array(address, { maxLength: 3 }),
@@ -80,6 +81,7 @@ const peer: fc.Arbitrary<PeerConfig> = fc.record(
     endpoint: endpointName,
     persistentKeepalive: fc.nat({ max: 65_535 }),
     transport,
+    extensions: fc.boolean(),
   },
   { requiredKeys: ['publicKey', 'allowedIps'], noNullPrototype: true },
 );

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import type { DeviceSettings, PeerSettings } from '@wirestream/core/device/settings';
+import type { Transport, DeviceSettings, PeerSettings } from '@wirestream/core/device/settings';
 import type { DeviceSnapshot, PeerSnapshot } from '@wirestream/core/device/snapshot';
 import { endpoint, prefix } from './addresses.js';
 
@@ -11,7 +11,7 @@ const key = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => {
   return bytes;
 });
 const maybeKey = fc.oneof(fc.constant(null), key);
-const transport = fc.constantFrom('tcp' as const, 'udp' as const);
+const transport = fc.constantFrom('tcp' as const, 'udp' as const, 'auto' as const);
 const truth = fc.constant(true as const);
 
 const change = fc.record({ prefix, remove: truth }, { requiredKeys: ['prefix'], noNullPrototype: true });
@@ -26,6 +26,7 @@ const peerSettings: fc.Arbitrary<PeerSettings> = fc.oneof(
         presharedKey: maybeKey,
         endpoint,
         transport: fc.oneof(fc.constant(null), transport),
+        extensions: fc.oneof(fc.constant(null), fc.boolean()),
         persistentKeepalive: fc.nat({ max: 65_535 }),
         replaceAllowedIps: truth,
         allowedIps: fc.array(change, { maxLength: 4 }),
@@ -45,6 +46,7 @@ export const settings: fc.Arbitrary<DeviceSettings> = fc.record(
     listenPort: fc.nat({ max: 65_535 }),
     fwmark: fc.nat({ max: 0xffff_ffff }),
     transport,
+    extensions: fc.boolean(),
     replacePeers: truth,
     peers: fc.array(peerSettings, { maxLength: 4 }),
   },
@@ -53,7 +55,7 @@ export const settings: fc.Arbitrary<DeviceSettings> = fc.record(
 
 const count = fc.oneof(fc.nat({ max: 1000 }), fc.nat({ max: 2 ** 52 }));
 
-function peerSnapshot(fallback: 'tcp' | 'udp'): fc.Arbitrary<PeerSnapshot> {
+function peerSnapshot(fallback: Transport): fc.Arbitrary<PeerSnapshot> {
   return fc.record(
     {
       publicKey: key,

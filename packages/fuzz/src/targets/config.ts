@@ -78,7 +78,7 @@ export const configFiles = target<Written>({
     const transports = wanted.peers.map((peer) => peer.transport ?? wanted.interface.transport ?? 'udp');
     mustEqual(
       usesTcp(wanted),
-      transports.includes('tcp') || wanted.interface.transport === 'tcp',
+      [...transports, wanted.interface.transport ?? 'udp'].some((transport) => transport !== 'udp'),
       'whether TCP is used',
     );
   },
