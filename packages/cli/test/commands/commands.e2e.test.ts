@@ -123,7 +123,7 @@ describe('what is wrong on the command line is 2, what goes wrong is 1, each in 
     expect(await failure('down', 'nosuch0')).toEqual([
       1,
       'wirestream: nosuch0 is not up',
-      '  hint: wirestream show interfaces lists what is',
+      expect.stringMatching(/^ {2}hint: wirestream show interfaces lists what is/),
     ]);
   });
 
