@@ -2,6 +2,7 @@ import type {
   AnnouncedSnapshot,
   ConnectionSnapshot,
   DeviceSnapshot,
+  EndedSnapshot,
   PeerSnapshot,
 } from '@wirestream/core/device/snapshot';
 import { showEndpoint, type ShownDevice } from './device.js';
@@ -33,6 +34,8 @@ export function peerTransportLines(peer: PeerSnapshot, shown: ShownDevice, paint
   for (const connection of peer.connections) {
     lines.push([`connection ${connection.id}`, describe(connection, shown, paint)]);
   }
+  const past = peer.ended;
+  if (past !== undefined && past.connections > 0) lines.push(['ended connections', ended(past, paint)]);
   const dropped = counters(peer.drops);
   if (dropped !== '') lines.push(['dropped', dropped]);
   return lines;
@@ -64,13 +67,19 @@ function describe(connection: ConnectionSnapshot, shown: ShownDevice, paint: Pai
   if (connection.queuedBytes > 0) {
     parts.push(`queued ${amount(connection.queuedBytes, paint)} for ${Math.round(connection.oldestQueuedMs)} ms`);
   }
-  if (connection.resyncs > 0) {
-    const skipped = amount(connection.skippedBytes, paint);
-    parts.push(`${connection.resyncs} resync${connection.resyncs === 1 ? '' : 's'} (${skipped} skipped)`);
-  }
+  if (connection.resyncs > 0) parts.push(resynced(connection, paint));
   const dropped = counters(connection.drops);
   if (dropped !== '') parts.push(`dropped ${dropped}`);
   return parts.join('; ');
+}
+
+/** `2; 1 resync (7 B skipped)`. */
+function ended(past: EndedSnapshot, paint: Paint): string {
+  return past.resyncs === 0 ? String(past.connections) : `${past.connections}; ${resynced(past, paint)}`;
+}
+
+function resynced({ resyncs, skippedBytes }: { resyncs: number; skippedBytes: number }, paint: Paint): string {
+  return `${resyncs} resync${resyncs === 1 ? '' : 's'} (${amount(skippedBytes, paint)} skipped)`;
 }
 
 function age(ms: number, paint: Paint): string {

@@ -205,6 +205,7 @@ describe('what only TCP has', () => {
             drops: { stale: 3 },
           },
         ],
+        ended: { connections: 3, resyncs: 2, skippedBytes: 14 },
         drops: { 'queue-full': 9 },
       },
       { ...BARE_PEER, publicKey: key(2), transport: 'udp' },
@@ -223,6 +224,7 @@ peer: AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=
   allowed ips: (none)
   connection 3: outbound, authenticated, active, 192.0.2.2:40112 -> 192.0.2.1:51820; age 1 minute, 3 seconds; handshake 5 seconds ago
   connection 4: inbound, draining, 192.0.2.1:51820 -> (unbound); age 0 seconds; queued 1.50 KiB for 12 ms; 1 resync (7 B skipped); dropped 3 stale
+  ended connections: 3; 2 resyncs (14 B skipped)
   dropped: 9 queue-full
 
 peer: AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=
@@ -244,8 +246,9 @@ peer: AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=
           { id: 3, direction: 'outbound', local: '192.0.2.2:40112', remote: '192.0.2.1:51820', active: true },
           { id: 4, state: 'draining', local: null, lastHandshakeAgeMs: null },
         ],
-        resyncs: 1,
-        skippedBytes: 7,
+        endedConnections: 3,
+        resyncs: 3,
+        skippedBytes: 21,
         queuedBytes: 1536,
         drops: { 'queue-full': 9 },
       },

@@ -15,6 +15,12 @@ export const DROP_REASONS = [
   'handshake-gave-up',
   /** inner packet: the carrier had no room */
   'carrier-full',
+  /** record of a connection that has ended: its send queue was full, the oldest data made room */
+  'queue-full',
+  /** record of a connection that has ended: data that had waited for too long in its send queue */
+  'queue-age',
+  /** record of a connection that has ended: it was partly written, or no other connection came in time */
+  'connection-lost',
   /** message: its type, reserved bytes and length do not go together */
   'malformed-message',
   /** message: MAC1 does not match */

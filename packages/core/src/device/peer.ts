@@ -552,6 +552,7 @@ export class Peer implements Scheduled, LinksOwner {
       persistentKeepalive: this.timers.persistentInterval,
       transport: this.transport,
       connections: this.links.all.map((connection) => connection.snapshot(now, connection === active)),
+      ended: { ...this.links.ended },
       drops: this.drops.snapshot(),
     };
   }

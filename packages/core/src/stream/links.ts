@@ -70,6 +70,8 @@ export class Links {
   /** dialled, not authenticated yet */
   candidate: Connection | null = null;
   readonly draining: Connection[] = [];
+  /** what the connections that have ended came to; what they dropped is among the peer's own drops */
+  readonly ended = { connections: 0, resyncs: 0, skippedBytes: 0 };
   /** times that the active carrier moved from one usable connection to another */
   carrierChanges = 0;
 
@@ -208,6 +210,8 @@ export class Links {
       this.draining.splice(draining, 1);
       if (this.draining.length === 0) this.#drainDeadline = Infinity;
       connection.outbox.close();
+      this.#absorb(connection);
+      this.#absorbDrops(connection.outbox);
       return;
     }
     if (connection === this.candidate) {
@@ -297,8 +301,25 @@ export class Links {
   }
 
   #dropOrphan(): void {
-    this.#orphan?.close();
+    if (this.#orphan === null) return;
+    this.#orphan.close();
+    this.#absorbDrops(this.#orphan);
     this.#orphan = null;
+  }
+
+  /** An ended connection is shown no more, but what it counted stays with the peer. */
+  #absorb({ reader }: Connection): void {
+    this.ended.connections++;
+    this.ended.resyncs += reader.resyncs;
+    this.ended.skippedBytes += reader.skippedBytes;
+  }
+
+  /** As `#absorb`, for a queue, which may outlive its connection. */
+  #absorbDrops({ drops: { queueFull, queueAge, connectionLost } }: Outbox): void {
+    const { drops } = this.peer;
+    if (queueFull > 0) drops.count('queue-full', queueFull);
+    if (queueAge > 0) drops.count('queue-age', queueAge);
+    if (connectionLost > 0) drops.count('connection-lost', connectionLost);
   }
 
   /** Replaced: nothing new goes out on it, what is queued does, and what still comes in is read. */
@@ -318,18 +339,21 @@ export class Links {
     this.#suspect = false;
     if (this.#orphan === null) return;
     connection.takeOver(this.#orphan, now);
+    this.#absorbDrops(this.#orphan);
     this.#orphan = null;
   }
 
   /** What an ended connection leaves: its part as the active one, and its whole records, to the survivor or to whichever comes next. */
   #bequeath(now: number, connection: Connection): void {
     if (connection === this.#active) this.#active = this.#survivor();
-    if (this.active !== null) {
-      this.active.takeOver(connection.outbox, now);
-    } else if (!connection.outbox.isEmpty) {
+    this.#absorb(connection);
+    if (this.active === null && !connection.outbox.isEmpty) {
       this.#dropOrphan();
       this.#orphan = connection.outbox;
+      return;
     }
+    this.active?.takeOver(connection.outbox, now);
+    this.#absorbDrops(connection.outbox);
   }
 
   /** Of what is left, the connection on which the peer was heard last. */
