@@ -1,5 +1,5 @@
 import { randomFillSync } from 'node:crypto';
-import { evpCrypto } from '@wirestream/core/linux/choosecrypto';
+import { chachaPolyCrypto, evpCrypto, selfTest } from '@wirestream/core/linux/choosecrypto';
 import { nativeSlab } from '@wirestream/core/linux/nativeslab';
 import { TAG_LENGTH } from '@wirestream/core/noise/crypto';
 import { nativeCrypto } from '@wirestream/core/noise/native';
@@ -13,7 +13,8 @@ const LARGE = 65_000;
 
 export function run(options) {
   const out = [];
-  for (const crypto of [evpCrypto, nativeCrypto, portableCrypto]) {
+  for (const crypto of [chachaPolyCrypto, evpCrypto, nativeCrypto, portableCrypto]) {
+    if (selfTest(crypto) !== null) continue;
     for (const length of [PACKET, LARGE]) out.push(...measure(crypto, length, options));
   }
   return out;

@@ -18,16 +18,24 @@ export const plainProvider: Provider = { crypto: nativeCrypto, makeSlab: Slab.pl
  */
 export async function fastestProvider(): Promise<Provider> {
   try {
-    const { evpCrypto } = await import('@wirestream/core/linux/choosecrypto');
+    const { chachaPolyCrypto, evpCrypto } = await import('@wirestream/core/linux/choosecrypto');
     const { nativeSlab } = await import('@wirestream/core/linux/nativeslab');
-    const fast = { crypto: evpCrypto, makeSlab: nativeSlab };
-    return opens(fast) ? fast : plainProvider;
+    const fast = [chachaPolyCrypto, evpCrypto].map((crypto) => ({ crypto, makeSlab: nativeSlab }));
+    return fast.find(opens) ?? plainProvider;
   } catch {
     return plainProvider;
   }
 }
 
-function opens({ crypto, makeSlab }: Provider): boolean {
+function opens(provider: Provider): boolean {
+  try {
+    return proves(provider);
+  } catch {
+    return false;
+  }
+}
+
+function proves({ crypto, makeSlab }: Provider): boolean {
   const key = randomFillSync(new Uint8Array(KEY_LENGTH));
   const [sealed, opened] = [makeSlab(4096), makeSlab(4096)];
   const length = 1420;

@@ -50,17 +50,22 @@ export const thisSystem: System = {
     }
   },
   async native() {
-    const [abilities, { chooseCrypto, evpCrypto }, { nativeCrypto }, { portableCrypto }, { nativeSlab }] =
-      await Promise.all([
-        import('@wirestream/core/linux/abilities'),
-        import('@wirestream/core/linux/choosecrypto'),
-        import('@wirestream/core/noise/native'),
-        import('@wirestream/core/noise/portable'),
-        import('@wirestream/core/linux/nativeslab'),
-      ]);
+    const [
+      abilities,
+      { chachaPolyCrypto, chooseCrypto, evpCrypto },
+      { nativeCrypto },
+      { portableCrypto },
+      { nativeSlab },
+    ] = await Promise.all([
+      import('@wirestream/core/linux/abilities'),
+      import('@wirestream/core/linux/choosecrypto'),
+      import('@wirestream/core/noise/native'),
+      import('@wirestream/core/noise/portable'),
+      import('@wirestream/core/linux/nativeslab'),
+    ]);
     return {
       ...abilities,
-      providers: [evpCrypto, nativeCrypto, portableCrypto],
+      providers: [chachaPolyCrypto, evpCrypto, nativeCrypto, portableCrypto],
       makeSlab: nativeSlab,
       chooseCrypto,
     };

@@ -2,6 +2,7 @@ import { equalBytes } from '../noise/bytes.js';
 import { KEY_LENGTH, TAG_LENGTH, XNONCE_LENGTH, type Crypto, type TransportCipher } from '../noise/crypto.js';
 import { nativeCrypto } from '../noise/native.js';
 import { portableCrypto } from '../noise/portable.js';
+import { ChaChaPolyCipher } from './chachapoly.js';
 import { EvpCipher } from './evp.js';
 import { nativeSlab } from './nativeslab.js';
 
@@ -11,6 +12,18 @@ export const evpCrypto: Crypto = {
   name: "native (OpenSSL's EVP, and node:crypto)",
   cipher: (key) => new EvpCipher(key),
 };
+
+/** Transport messages by OpenSSL's parts without EVP around them. */
+export const chachaPolyCrypto: Crypto = {
+  ...nativeCrypto,
+  name: "native (OpenSSL's ChaCha20 and Poly1305 by call list, and node:crypto)",
+  cipher: (key) => new ChaChaPolyCipher(key),
+};
+
+/** Providers whose ciphers take native slabs only. */
+export function wantsNativeSlabs(crypto: Crypto): boolean {
+  return crypto === chachaPolyCrypto || crypto === evpCrypto;
+}
 
 export interface CryptoChoice {
   readonly crypto: Crypto;
@@ -22,7 +35,9 @@ export interface CryptoChoice {
  * The fastest provider that computes the same as noble does here and now. A native library can be missing, cut down by a
  * system-wide policy, or built wrongly; each is tried before it is trusted with traffic.
  */
-export function chooseCrypto(candidates: readonly Crypto[] = [evpCrypto, nativeCrypto]): CryptoChoice {
+export function chooseCrypto(
+  candidates: readonly Crypto[] = [chachaPolyCrypto, evpCrypto, nativeCrypto],
+): CryptoChoice {
   const rejected: string[] = [];
   for (const crypto of candidates) {
     const fault = selfTest(crypto);

@@ -5,6 +5,7 @@ import { ByteRing } from '../capture/live/ring.js';
 import { WirestreamError } from '../device/errors.js';
 import type { DeviceSettings } from '../device/settings.js';
 import type { DeviceSnapshot } from '../device/snapshot.js';
+import { shareCallLists } from './calllist.js';
 import { openEventFd, signalEventFd } from './eventfd.js';
 import { packSettings } from './packedsettings.js';
 import {
@@ -99,6 +100,7 @@ class Handle {
       this.#isNot = reject;
     });
     this.ended = new Promise((resolve) => (this.#hasEnded = resolve));
+    shareCallLists();
     const workerData: EngineWorkerData = { start, wakeFd: this.#wakeFd, keyLog: keyLog !== undefined };
     this.#worker = new Worker(thread, { workerData, name: `wirestream ${start.name}` });
     this.#worker.on('message', (message: EngineMessage) => this.#message(message));

@@ -14,18 +14,18 @@ export interface Provider {
 export const plainProvider: Provider = { crypto: nativeCrypto, makeSlab: Slab.plain, makePacketSlab: Slab.plain };
 
 /**
- * The fastest provider for the portable driver here: OpenSSL's EVP through koffi where that loads and passes its test, several times as fast as
+ * The fastest provider for the portable driver here: OpenSSL through koffi where that loads and passes its test, several times as fast as
  * node:crypto's objects, else those.
  * @param native false: nothing native is loaded at all
  */
 export async function fastestProvider(native = true): Promise<Provider> {
   if (!native) return plainProvider;
   try {
-    const { evpCrypto, chooseCrypto } = await import('../linux/choosecrypto.js');
+    const { chooseCrypto, wantsNativeSlabs } = await import('../linux/choosecrypto.js');
     const { nativeSlab } = await import('../linux/nativeslab.js');
     const { summableSlab } = await import('../linux/offload/vectorsum.js');
     const { crypto } = chooseCrypto();
-    return crypto === evpCrypto
+    return wantsNativeSlabs(crypto)
       ? { crypto, makeSlab: nativeSlab, makePacketSlab: summableSlab }
       : { ...plainProvider, crypto };
   } catch {

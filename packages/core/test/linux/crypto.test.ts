@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { chooseCrypto, evpCrypto, selfTest } from '../../src/linux/choosecrypto.js';
+import { chachaPolyCrypto, chooseCrypto, evpCrypto, selfTest, wantsNativeSlabs } from '../../src/linux/choosecrypto.js';
+import { ChaChaPolyCipher } from '../../src/linux/chachapoly.js';
 import { EvpCipher } from '../../src/linux/evp.js';
 import { nativeSlab } from '../../src/linux/nativeslab.js';
 import { nativeCrypto } from '../../src/noise/native.js';
@@ -8,7 +9,13 @@ import { portableCrypto } from '../../src/noise/portable.js';
 import { Slab } from '../../src/slab/slab.js';
 import type { Crypto, TransportCipher } from '../../src/noise/crypto.js';
 
-describe('transport messages by EVP', () => {
+/** Call lists are there on x86-64 only (linux/calllist.ts). */
+const CIPHERS = [
+  ['EVP', EvpCipher],
+  ...(process.arch === 'x64' ? ([['OpenSSL’s parts', ChaChaPolyCipher]] as const) : []),
+] as [string, new (key: Uint8Array) => TransportCipher][];
+
+describe.each(CIPHERS)('transport messages by %s', (_name, Cipher) => {
   test('equal noble at any length, counter and place', () => {
     const a = nativeSlab(8192);
     const b = nativeSlab(8192);
@@ -22,16 +29,16 @@ describe('transport messages by EVP', () => {
         fc.uint8Array({ maxLength: 300 }),
         fc.nat(100),
         (key, hi, lo, text, at) => {
-          const evp = new EvpCipher(key);
+          const cipher = new Cipher(key);
           const noble = portableCrypto.cipher(key);
           a.bytes.set(text, at);
-          evp.seal(hi, lo, a, at, text.length, b, 7);
+          cipher.seal(hi, lo, a, at, text.length, b, 7);
           noble.seal(hi, lo, a, at, text.length, c, 7);
           expect(b.bytes.slice(7, 23 + text.length)).toEqual(c.bytes.slice(7, 23 + text.length));
           expect(noble.open(hi, lo, b, 7, text.length + 16, c, 0)).toBe(true);
-          expect(evp.open(hi, lo, b, 7, text.length + 16, b, 7)).toBe(true);
+          expect(cipher.open(hi, lo, b, 7, text.length + 16, b, 7)).toBe(true);
           expect(b.bytes.slice(7, 7 + text.length)).toEqual(text);
-          evp.wipe();
+          cipher.wipe();
         },
       ),
       { numRuns: 200 },
@@ -41,57 +48,57 @@ describe('transport messages by EVP', () => {
   test('any flipped bit, a shorter message, another counter: refused, and the next message is not harmed', () => {
     const slab = nativeSlab(4096);
     const out = nativeSlab(4096);
-    const evp = new EvpCipher(new Uint8Array(32).fill(9));
+    const cipher = new Cipher(new Uint8Array(32).fill(9));
     slab.bytes.set([1, 2, 3, 4, 5]);
-    evp.seal(0, 5, slab, 0, 5, slab, 0);
+    cipher.seal(0, 5, slab, 0, 5, slab, 0);
     for (let bit = 0; bit < 21 * 8; bit++) {
       slab.bytes[bit >> 3]! ^= 1 << (bit & 7);
-      expect(evp.open(0, 5, slab, 0, 21, out, 0)).toBe(false);
+      expect(cipher.open(0, 5, slab, 0, 21, out, 0)).toBe(false);
       slab.bytes[bit >> 3]! ^= 1 << (bit & 7);
     }
-    expect(evp.open(0, 5, slab, 0, 20, out, 0)).toBe(false);
-    expect(evp.open(0, 5, slab, 0, 15, out, 0)).toBe(false);
-    expect(evp.open(0, 6, slab, 0, 21, out, 0)).toBe(false);
-    expect(evp.open(1, 5, slab, 0, 21, out, 0)).toBe(false);
-    expect(evp.open(0, 5, slab, 0, 21, out, 0)).toBe(true);
+    expect(cipher.open(0, 5, slab, 0, 20, out, 0)).toBe(false);
+    expect(cipher.open(0, 5, slab, 0, 15, out, 0)).toBe(false);
+    expect(cipher.open(0, 6, slab, 0, 21, out, 0)).toBe(false);
+    expect(cipher.open(1, 5, slab, 0, 21, out, 0)).toBe(false);
+    expect(cipher.open(0, 5, slab, 0, 21, out, 0)).toBe(true);
     expect([...out.bytes.subarray(0, 5)]).toEqual([1, 2, 3, 4, 5]);
-    evp.wipe();
+    cipher.wipe();
   });
 
   test('a key may be changed by its owner afterwards, is wiped with the cipher, and is of use no more then', () => {
     const key = new Uint8Array(32).fill(1);
     const slab = nativeSlab(4096);
     const twin = nativeSlab(4096);
-    const evp = new EvpCipher(key);
+    const cipher = new Cipher(key);
     const noble = portableCrypto.cipher(key);
     key.fill(0);
-    evp.seal(0, 0, slab, 0, 10, slab, 0);
+    cipher.seal(0, 0, slab, 0, 10, slab, 0);
     noble.seal(0, 0, twin, 0, 10, twin, 0);
     expect(slab.bytes.subarray(0, 26)).toEqual(twin.bytes.subarray(0, 26));
-    evp.wipe();
-    evp.wipe();
-    expect(() => evp.seal(0, 0, slab, 0, 10, slab, 0)).toThrow('wiped');
-    expect(() => evp.open(0, 0, slab, 0, 26, slab, 0)).toThrow('wiped');
+    cipher.wipe();
+    cipher.wipe();
+    expect(() => cipher.seal(0, 0, slab, 0, 10, slab, 0)).toThrow('wiped');
+    expect(() => cipher.open(0, 0, slab, 0, 26, slab, 0)).toThrow('wiped');
   });
 
   test('bytes outside a slab and memory that C cannot have are refused before C sees them', () => {
-    const evp = new EvpCipher(new Uint8Array(32));
+    const cipher = new Cipher(new Uint8Array(32));
     const slab = nativeSlab(4096);
-    expect(() => evp.seal(0, 0, slab, 0, 4090, slab, 0)).toThrow(RangeError);
-    expect(() => evp.seal(0, 0, slab, -1, 10, slab, 0)).toThrow(RangeError);
-    expect(() => evp.open(0, 0, slab, 4090, 20, slab, 0)).toThrow(RangeError);
-    expect(() => evp.open(0, 0, slab, 0, 40, slab, 4090)).toThrow(RangeError);
-    expect(() => evp.seal(0, 0, Slab.plain(4096), 0, 10, slab, 0)).toThrow(RangeError);
-    expect(() => new EvpCipher(new Uint8Array(31))).toThrow(RangeError);
-    evp.wipe();
+    expect(() => cipher.seal(0, 0, slab, 0, 4090, slab, 0)).toThrow(RangeError);
+    expect(() => cipher.seal(0, 0, slab, -1, 10, slab, 0)).toThrow(RangeError);
+    expect(() => cipher.open(0, 0, slab, 4090, 20, slab, 0)).toThrow(RangeError);
+    expect(() => cipher.open(0, 0, slab, 0, 40, slab, 4090)).toThrow(RangeError);
+    expect(() => cipher.seal(0, 0, Slab.plain(4096), 0, 10, slab, 0)).toThrow(RangeError);
+    expect(() => new Cipher(new Uint8Array(31))).toThrow(RangeError);
+    cipher.wipe();
   });
 
-  test('contexts that are wiped do not pile up', () => {
+  test('ciphers that are wiped do not pile up', () => {
     const slab = nativeSlab(4096);
     const rss = (): number => process.memoryUsage.rss();
     const cycle = (n: number): void => {
       for (let i = 0; i < n; i++) {
-        const cipher = new EvpCipher(new Uint8Array(32));
+        const cipher = new Cipher(new Uint8Array(32));
         cipher.seal(0, i, slab, 0, 10, slab, 0);
         cipher.wipe();
       }
@@ -115,10 +122,13 @@ describe('the choice', () => {
     return { ...base, ...change(cipher) };
   };
 
-  test('EVP here, because it equals noble', () => {
+  test('OpenSSL’s parts where there are call lists, EVP elsewhere, because they equal noble', () => {
     const { crypto, why } = chooseCrypto();
-    expect(crypto).toBe(evpCrypto);
-    expect(why).toContain('EVP');
+    const onX86 = process.arch === 'x64';
+    expect(crypto).toBe(onX86 ? chachaPolyCrypto : evpCrypto);
+    expect(why).toContain(onX86 ? 'call list' : 'EVP');
+    expect(wantsNativeSlabs(crypto)).toBe(true);
+    expect(selfTest(evpCrypto)).toBeNull();
     expect(selfTest(nativeCrypto)).toBeNull();
     expect(selfTest(portableCrypto)).toBeNull();
   });
