@@ -21,7 +21,7 @@ test('doctor finds this machine fit, and says the same twice', async () => {
   expect({ version, ready }).toEqual({ version: expect.stringMatching(/^\d+\.\d+\.\d+$/), ready: true });
   const rooted = process.getuid?.() === 0 && existsSync('/dev/net/tun');
   expect(driver).toBe(rooted ? 'linux' : 'portable');
-  expect(details('crypto')?.['inUse']).toContain('EVP');
+  expect(details('crypto')?.['inUse']).toContain('OpenSSL');
   if (rooted) expect(details('offload')?.['flags']).toEqual(expect.arrayContaining(['CSUM', 'TSO4', 'TSO6']));
   const words = await run([...WIRESTREAM, 'doctor']);
   expect(words.code).toBe(0);
