@@ -4,7 +4,7 @@ import { wireguardGo } from './wireguardgo.mjs';
 import { wirestream } from './wirestream.mjs';
 
 /** In the order of the tables. */
-export const CONTESTANTS = [wirestream('tcp'), wirestream('udp'), wireguardGo, openvpn, veth];
+export const CONTESTANTS = [wirestream('tcp'), wirestream('tcp', true), wirestream('udp'), wireguardGo, openvpn, veth];
 export const IDS = CONTESTANTS.map(({ id }) => id);
 /** What all ratios are taken to. */
 export const REFERENCE = wireguardGo.id;

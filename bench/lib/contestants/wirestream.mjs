@@ -13,10 +13,11 @@ let count = 0;
 /**
  * This checkout's own command, in the background as users run it.
  * @param {'tcp' | 'udp'} transport
+ * @param {boolean} records whether super-packets travel as offload records; otherwise both ends speak stock WireGuard only
  */
-export const wirestream = (transport) => ({
-  id: `wirestream-${transport}`,
-  title: `wirestream over ${transport.toUpperCase()}`,
+export const wirestream = (transport, records = false) => ({
+  id: records ? 'wirestream-records' : `wirestream-${transport}`,
+  title: `wirestream over ${transport.toUpperCase()}${records ? ', offload records' : ''}`,
   address: INNER.b,
 
   describe() {
@@ -32,7 +33,7 @@ export const wirestream = (transport) => ({
     for (const end of ['b', 'a']) {
       const name = `wst${count}${end}`;
       const lines = ['[Interface]', `PrivateKey = ${keys[end].secret}`, `Address = ${INNER[end]}/24`, `MTU = ${MTU}`];
-      lines.push(`Transport = ${transport}`);
+      lines.push(`Transport = ${transport}`, `Extensions = ${records ? 'on' : 'off'}`);
       if (end === 'b') lines.push(`ListenPort = ${PORT}`);
       lines.push('[Peer]', `PublicKey = ${keys[other(end)].public}`, `AllowedIPs = ${INNER[other(end)]}/32`);
       if (end === 'a') lines.push(`Endpoint = ${OUTER.b}:${PORT}`);

@@ -9,7 +9,7 @@ export const ABILITY_OFFLOAD = 1 << 0;
 export const ABILITY_PROBE = 1 << 1;
 
 /** What every device of this version can do, whatever its driver. */
-export const OWN_ABILITIES = ABILITY_PROBE;
+export const OWN_ABILITIES = ABILITY_PROBE | ABILITY_OFFLOAD;
 
 const NAMES: readonly (readonly [number, string])[] = [
   [ABILITY_OFFLOAD, 'offload'],

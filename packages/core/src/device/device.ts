@@ -9,6 +9,8 @@ import { Handshake } from '../noise/handshake.js';
 import { LocalIdentity } from '../noise/identity.js';
 import { KeypairSet } from '../noise/keypairs.js';
 import { TimestampSource } from '../noise/tai64n.js';
+import { makeOffloadRecord } from '../offload/record.js';
+import { VIRTIO_HEADER } from '../offload/virtio.js';
 import type { Slab } from '../slab/slab.js';
 import { Connection } from '../stream/connection.js';
 import type { Links, LinksHost } from '../stream/links.js';
@@ -143,6 +145,20 @@ export class Device {
     const taken = this.#packet(now, peer, slab, offset, length);
     this.#tap?.judged();
     return taken;
+  }
+
+  /**
+   * A super-packet of TCP came from the TUN: `length` bytes at `offset`, virtio-net header first. Up to 15 bytes behind it may be overwritten.
+   * @returns whether it was taken whole; otherwise it is to be cut up, and its packets handed to `packet`
+   */
+  superPacket(now: number, slab: Slab, offset: number, length: number): boolean {
+    const packet = offset + VIRTIO_HEADER;
+    const peer = this.allowedIps.lookupDestination(slab.bytes, packet, length - VIRTIO_HEADER);
+    if (peer === null || !peer.takesOffload(now, length) || !makeOffloadRecord(slab, offset, length)) return false;
+    if (this.#tap !== null) this.#tap.outgoing(now, peer, slab, packet, length - VIRTIO_HEADER);
+    peer.sendOffload(now, slab, offset, length);
+    if (this.#tap !== null) this.#tap.judged();
+    return true;
   }
 
   #packet(now: number, peer: Peer | null, slab: Slab, offset: number, length: number): boolean {

@@ -42,8 +42,16 @@ export interface PacketSink {
   readonly slab: Slab;
   /** Room for one packet of up to `length` bytes: an offset into `slab`, or -1 when there is none and the packet is dropped. */
   reserve(length: number): number;
-  /** Delivers `length` bytes at `offset` of the last reserved room. Room that is not committed is simply reused. */
+  /**
+   * Delivers `length` bytes at `offset` of the last reserved room. Room that is not committed is simply reused. Where a super-packet is cut up, the packets are
+   * committed one after the other at rising offsets of one room, and each is laid over the end of the one before.
+   */
   commit(offset: number, length: number, from: Peer | null): void;
+  /**
+   * Delivers a super-packet whole: a virtio-net header that was checked (offload/record.ts), then the packet, `length` bytes in all. Absent where that is not possible.
+   * @returns false when it is not possible now: then it is committed packet by packet
+   */
+  commitSuper?(offset: number, length: number): boolean;
 }
 
 /** Where messages for UDP are laid. */

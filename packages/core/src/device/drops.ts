@@ -57,6 +57,8 @@ export const DROP_REASONS = [
   'wrong-source',
   /** data: what is inside is not an IP packet */
   'malformed-inner',
+  /** offload record: header and packet do not go together, or it is none that may travel so (offload/record.ts) */
+  'bad-offload-record',
   /** control message: breaks the rules of control/message.ts */
   'malformed-control',
   /** control message: more of them than a peer may send */

@@ -1,4 +1,5 @@
 import type { Endpoint } from '../address/endpoint.js';
+import { ABILITY_OFFLOAD } from '../control/abilities.js';
 import { PeerControl } from '../control/peercontrol.js';
 import type { CookieJar } from '../cookie/jar.js';
 import { TRANSPORT_HEADER_LENGTH, TRANSPORT_OVERHEAD } from '../messages/constants.js';
@@ -8,6 +9,7 @@ import { KEEPALIVE_TIMEOUT, REJECT_AFTER_TIME, REKEY_AFTER_TIME, REKEY_TIMEOUT }
 import type { Handshake } from '../noise/handshake.js';
 import type { Keypair } from '../noise/keypair.js';
 import type { KeypairSet } from '../noise/keypairs.js';
+import { offloadPadded } from '../offload/record.js';
 import type { Slab } from '../slab/slab.js';
 import type { Carrier } from '../stream/carrier.js';
 import type { Connection } from '../stream/connection.js';
@@ -194,6 +196,33 @@ export class Peer implements Scheduled, LinksOwner {
     carrier.slab.bytes.fill(0, at + plaintext.length, at + padded);
     this.#seal(now, keypair, carrier, carrier.slab, at, 0, padded, room);
     return true;
+  }
+
+  /**
+   * Whether a super-packet of `length` bytes, virtio-net header included, may go to the peer as one message now: it has said so under the keypair that is used, nothing
+   * waits that has to go before it, and over UDP it is no longer than a full packet's message: a longer datagram would be cut
+   * up on the way, and be lost with the first piece that is.
+   */
+  takesOffload(now: number, length: number): boolean {
+    if ((this.control.abilities & ABILITY_OFFLOAD) === 0 || !this.staged.isEmpty || now < this.doubt.until)
+      return false;
+    const { carrier } = this;
+    if (carrier === null || !this.keypairs.current!.canSend(now)) return false;
+    return carrier.transport === 'tcp' || offloadPadded(length) <= this.device.mtu;
+  }
+
+  /** Sends an offload record, as `takesOffload` allowed. Up to 15 bytes behind it may be overwritten with padding. */
+  sendOffload(now: number, slab: Slab, offset: number, length: number): void {
+    const keypair = this.keypairs.current!;
+    const carrier = this.carrier!;
+    const padded = offloadPadded(length);
+    const room = carrier.reserve(padded + TRANSPORT_OVERHEAD);
+    if (room < 0) {
+      this.drops.count('carrier-full');
+      return;
+    }
+    for (let i = offset + length; i < offset + padded; i++) slab.bytes[i] = 0;
+    this.#seal(now, keypair, carrier, slab, offset, length, padded, room);
   }
 
   #reserve(carrier: Carrier, padded: number, packet: Uint8Array, offset: number, length: number): number {

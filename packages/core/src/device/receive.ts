@@ -11,6 +11,8 @@ import { classify, counterHi, counterLo, receiverIndex } from '../messages/parse
 import { XNONCE_LENGTH } from '../noise/crypto.js';
 import { openInitiation } from '../noise/initiation.js';
 import { Keypair, OPEN_FORGED, OPEN_REPLAYED } from '../noise/keypair.js';
+import { isOffloadRecord } from '../offload/record.js';
+import { SPILL } from '../offload/segment.js';
 import type { Slab } from '../slab/slab.js';
 import type { Carrier } from '../stream/carrier.js';
 import type { Connection } from '../stream/connection.js';
@@ -18,6 +20,7 @@ import { PENDING_BYTES } from '../stream/pending.js';
 import type { Device } from './device.js';
 import type { DropReason } from './drops.js';
 import { innerLength } from './inner.js';
+import { deliverOffload } from './offload.js';
 import type { Peer } from './peer.js';
 
 /**
@@ -284,7 +287,7 @@ function receiveData(
   if (!belongs(peer, connection)) return drop(peer, 'wrong-carrier', Verdict.neutral);
   if (!keypair.canReceive(now)) return drop(peer, 'expired-keypair', Verdict.neutral);
   const { inner } = device.driver;
-  const room = inner.reserve(length - TRANSPORT_OVERHEAD);
+  const room = inner.reserve(length - TRANSPORT_OVERHEAD + SPILL);
   if (room < 0) return drop(peer, 'tun-full', Verdict.neutral);
   const opened = keypair.open(slab, offset, length, inner.slab, room);
   if (opened === OPEN_FORGED) return drop(peer, 'bad-data', Verdict.rejected);
@@ -301,6 +304,10 @@ function receiveData(
   if (confirmed) peer.control.announce(now);
   peer.keepFreshReceiving(now);
   if (opened === 0) return Verdict.authentic;
+  if (peer.extensions && isOffloadRecord(inner.slab.bytes, room)) {
+    const wrong = deliverOffload(device, now, peer, room, opened);
+    return wrong === null ? Verdict.authentic : drop(peer, wrong, Verdict.authentic);
+  }
   if (peer.extensions && isControl(inner.slab.bytes, room)) {
     const wrong = peer.control.receive(now, inner.slab.bytes, room, opened, keypair, connection);
     return wrong === null ? Verdict.authentic : drop(peer, wrong, Verdict.authentic);

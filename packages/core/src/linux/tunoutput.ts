@@ -61,6 +61,17 @@ export class TunOutput implements PacketSink, PacketWriter {
     }
   }
 
+  /** Behind what waits, so that order is kept. */
+  commitSuper(offset: number, length: number): boolean {
+    if (!this.merges) return false;
+    if (this.#coalescer.pending > 0) this.#coalescer.flush();
+    this.packets++;
+    const n = write(this.tun.fd, this.slab, offset, length);
+    this.#count(n, 1);
+    if (n === -EINVAL) this.merges = false;
+    return true;
+  }
+
   /** Writes what waits. */
   flush(): void {
     this.#coalescer.flush();
