@@ -16,7 +16,7 @@ import { SPILL } from '../offload/segment.js';
 import type { Slab } from '../slab/slab.js';
 import type { Carrier } from '../stream/carrier.js';
 import type { Connection } from '../stream/connection.js';
-import { PENDING_BYTES } from '../stream/pending.js';
+import { PENDING_BYTES, PENDING_NEUTRAL_MAX, PENDING_UNKNOWN_MAX } from '../stream/pending.js';
 import type { Device } from './device.js';
 import type { DropReason } from './drops.js';
 import { innerLength } from './inner.js';
@@ -39,12 +39,6 @@ const enum Verdict {
   neutral,
   unknown,
 }
-
-/**
- * Neutral messages that a pending connection may send: each may have cost a decryption. Unknown ones do not count: to a device that was restarted a kernel peer
- * sends data under the lost keys for 15 s before it begins a handshake (fixtures/kernel, tcp-reconnect).
- */
-const PENDING_NEUTRAL_MAX = 8;
 
 /** Bytes of a stream. @see Device.readable */
 export function receiveStream(
@@ -74,7 +68,8 @@ export function receiveStream(
     if (verdict === Verdict.authentic) connection.accepted();
     else if (connection.peer === null)
       sound =
-        verdict === Verdict.unknown || (verdict === Verdict.neutral && ++connection.neutral < PENDING_NEUTRAL_MAX);
+        (verdict === Verdict.unknown && ++connection.unknown < PENDING_UNKNOWN_MAX) ||
+        (verdict === Verdict.neutral && ++connection.neutral < PENDING_NEUTRAL_MAX);
     else if (verdict === Verdict.rejected || guess) connection.rejected();
   }
   reader.detach();

@@ -34,8 +34,9 @@ export class Connection implements Carrier {
   local: Endpoint | null = null;
   /** The driver stops polling for input while this is false. */
   wantsInput = true;
-  /** messages of a stranger's that told nothing, and cost something */
+  /** messages of a stranger's that told nothing and may have cost something, and those that cost a look-up */
   neutral = 0;
+  unknown = 0;
   /** Set when `driver.flush` was asked for, cleared by the driver when it flushes: one request per batch. */
   flushRequested = false;
   /** For the driver's own use (a descriptor, a socket). */

@@ -25,6 +25,14 @@ export const PENDING_TOTAL = 30_000;
 export const PENDING_SWEEP = 1_000;
 /** Bytes that a pending connection may send before an authenticated message is complete: an initiation is 156, a keepalive 40. */
 export const PENDING_BYTES = 2_048;
+/** Messages that tell nothing of who sent them and may have cost a decryption, after which a pending connection is not listened to. */
+export const PENDING_NEUTRAL_MAX = 8;
+/**
+ * The same of messages under an index that nobody knows, each of which costs a look-up: to a device that was restarted a kernel peer sends data under the
+ * lost keys for 15 s before it begins a handshake (fixtures/kernel, tcp-reconnect), a stranger may do so at the rate of its line. This is
+ * more than an inner TCP connection has under way, and takes some milliseconds in all.
+ */
+export const PENDING_UNKNOWN_MAX = 16_384;
 /** Sources whose accept rate is remembered; the one seen first goes when there are more. */
 const SOURCES_MAX = 4_096;
 
