@@ -20,6 +20,9 @@ const PROGRAMS = {
   nft: 'nftables',
   sysctl: 'procps',
   unshare: 'util-linux',
+  curl: 'curl',
+  nc: 'netcat-openbsd',
+  setpriv: 'util-linux',
 };
 
 /** Run by `npm run test:long` only, or when named: too long, or too sensitive to what else the machine does, for every change. */

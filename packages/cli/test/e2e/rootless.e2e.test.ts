@@ -1,22 +1,21 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { run } from './support/command.js';
-import { contentHash, contentStream, tcpOrigin, webOrigin } from './support/origin.js';
+import { contentHash, contentStream, datagramOrigin, tcpOrigin, webOrigin } from './support/origin.js';
 import { hasProgram, LONG } from './support/requirements.js';
 import { freePort, rootlessPair, type RootlessPair } from './support/rootless.js';
 import { Scope } from './support/scope.js';
 import { pause, until } from './support/until.js';
 
 /** As much as the long run asks for, and what every run does. */
-const BYTES = LONG ? 2 ** 30 : 16 * 2 ** 20;
-const PARALLEL = LONG ? 1_000 : 40;
-const IN_A_ROW = LONG ? 10_000 : 200;
+const EVERY_RUN = { bytes: 16 * 2 ** 20, parallel: 40, inARow: 200, deadline: 60_000 };
+const LONG_RUN = { bytes: 2 ** 30, parallel: 1_000, inARow: 10_000, deadline: 280_000 };
 const IDLE = 600_000;
-const DEADLINE = LONG ? 280_000 : 60_000;
 /** What an end may have grown to, whatever went through it: far below what the long run moves. */
 const MEMORY_MAX = 600 * 2 ** 20;
 
@@ -31,10 +30,22 @@ function report(what: string, begun: number, bytes = 0): void {
   process.stderr.write(`      ${what}: ${seconds.toFixed(1)} s${rate}\n`);
 }
 
-suite.each(['tcp', 'udp'] as const)(`two ends of an ordinary user over %s${title}`, (transport) => {
+const kinds = [
+  { over: 'tcp', transport: 'tcp', bare: false },
+  { over: 'udp', transport: 'udp', bare: false },
+  { over: 'tcp, where there is no TUN and no native code', transport: 'tcp', bare: true },
+] as const;
+
+suite.each(kinds)(`two ends of an ordinary user over $over${title}`, ({ transport, bare }) => {
+  const {
+    bytes: BYTES,
+    parallel: PARALLEL,
+    inARow: IN_A_ROW,
+    deadline: DEADLINE,
+  } = LONG && !bare ? LONG_RUN : EVERY_RUN;
   const scope = new Scope();
   const ports = {} as Record<
-    'web' | 'echo' | 'late' | 'forward' | 'back' | 'echoes' | 'lates' | 'socks' | 'socksBack',
+    'web' | 'echo' | 'late' | 'datagrams' | 'forward' | 'back' | 'echoes' | 'lates' | 'socks' | 'socksBack',
     number
   >;
   let pair: RootlessPair;
@@ -52,10 +63,12 @@ suite.each(['tcp', 'udp'] as const)(`two ends of an ordinary user over %s${title
       const hash = createHash('sha256');
       socket.on('data', (chunk) => hash.update(chunk)).on('end', () => socket.end(hash.digest('hex')));
     });
+    ports.datagrams = await datagramOrigin(scope);
     for (const name of ['forward', 'back', 'echoes', 'lates', 'socks', 'socksBack'] as const)
       ports[name] = await freePort();
     pair = await rootlessPair(scope, {
       transport,
+      bare,
       a: [
         ...['--forward', `${ports.forward}=10.0.0.2:80`, '--forward', `${ports.echoes}=10.0.0.2:${ports.echo}`],
         ...[
@@ -70,7 +83,7 @@ suite.each(['tcp', 'udp'] as const)(`two ends of an ordinary user over %s${title
       b: [
         ...['--remote-forward', `80=127.0.0.1:${ports.web}`, '--remote-forward', `7=127.0.0.1:${ports.late}`],
         ...['--allow', `127.0.0.1:${ports.echo}`, '--forward', `${ports.back}=10.0.0.1:${ports.web}`],
-        ...['--socks5', `${ports.socksBack}`],
+        ...['--socks5', `${ports.socksBack}`, '--allow', `127.0.0.1:${ports.datagrams}`],
       ],
     });
   }, 60_000);
@@ -199,6 +212,28 @@ suite.each(['tcp', 'udp'] as const)(`two ends of an ordinary user over %s${title
     expect([code, stderr]).toEqual([97, expect.stringMatching(/\(5\)/)]);
   }, 60_000);
 
+  test('SOCKS5 carries datagrams, each with where it is from', async () => {
+    const { association, relay } = await associate(ports.socks);
+    const client = createSocket('udp4');
+    const answers = new Set<string>();
+    const wanted = ['first', 'second', 'x'.repeat(1300)];
+    client.on('message', (bytes) => answers.add(`${bytes.readUInt16BE(8)} ${bytes.subarray(10).toString()}`));
+    await until('all answers', () => {
+      // RFC 1928 §7: reserved, fragment, IPv4, address, port, data. Over UDP a datagram may be lost.
+      for (const text of wanted) {
+        const header = Buffer.from([0, 0, 0, 1, 10, 0, 0, 2, ports.datagrams >> 8, ports.datagrams & 0xff]);
+        client.send(Buffer.concat([header, Buffer.from(text)]), relay, '127.0.0.1');
+      }
+      return answers.size >= wanted.length;
+    });
+    expect([...answers].sort()).toEqual(wanted.map((text) => `${ports.datagrams} heard ${text}`).sort());
+    const udp = async () => (await flows(pair)).a.some(({ protocol }) => protocol === 'udp');
+    expect(await udp()).toBe(true);
+    association.destroy();
+    await until('the association to be gone', async () => !(await udp()));
+    client.close();
+  }, 60_000);
+
   test('show flows names what goes on', async () => {
     const socket = net.connect(ports.echoes, '127.0.0.1');
     socket.write('0123456789');
@@ -225,7 +260,7 @@ suite.each(['tcp', 'udp'] as const)(`two ends of an ordinary user over %s${title
     socket.destroy();
   }, 60_000);
 
-  const longTest = LONG && transport === 'tcp' ? test : test.skip;
+  const longTest = LONG && transport === 'tcp' && !bare ? test : test.skip;
   longTest(
     'an idle flow survives ten minutes',
     async () => {
@@ -250,7 +285,20 @@ suite.each(['tcp', 'udp'] as const)(`two ends of an ordinary user over %s${title
   });
 });
 
+/** Asks a SOCKS5 proxy for UDP ASSOCIATE (RFC 1928 §4). @returns the connection that keeps it alive, and its port for datagrams */
+async function associate(proxy: number): Promise<{ association: net.Socket; relay: number }> {
+  const association = net.connect(proxy, '127.0.0.1');
+  const answer = async () => ((await once(association, 'data')) as [Buffer])[0];
+  association.write(Buffer.from([5, 1, 0]));
+  expect([...(await answer())]).toEqual([5, 0]);
+  association.write(Buffer.from([5, 3, 0, 1, 0, 0, 0, 0, 0, 0]));
+  const reply = await answer();
+  expect([...reply.subarray(0, 4)]).toEqual([5, 0, 0, 1]);
+  return { association, relay: reply.readUInt16BE(8) };
+}
+
 interface Flow {
+  readonly protocol: 'tcp' | 'udp';
   readonly destination: { readonly address: string; readonly port: number };
   readonly state: string;
 }

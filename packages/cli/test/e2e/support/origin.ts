@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
@@ -57,6 +58,16 @@ export async function tcpOrigin(scope: Scope, serve: (socket: net.Socket) => voi
     for (const socket of sockets) socket.destroy();
   });
   return listening(server);
+}
+
+/** A UDP server on loopback: answers with what it heard. @returns its port */
+export async function datagramOrigin(scope: Scope): Promise<number> {
+  const socket = createSocket('udp4');
+  socket.on('message', (bytes, { port, address }) => socket.send(`heard ${bytes.toString()}`, port, address));
+  scope.defer(() => void socket.close());
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  return socket.address().port;
 }
 
 async function listening(server: net.Server): Promise<number> {

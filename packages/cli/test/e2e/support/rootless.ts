@@ -1,10 +1,10 @@
-import { chownSync } from 'node:fs';
+import { chownSync, readFileSync } from 'node:fs';
 import { once } from 'node:events';
 import net from 'node:net';
-import { join } from 'node:path';
-import { readFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { Child, must, run, type Result } from './command.js';
 import { identity, type Identity } from './keys.js';
+import type { Namespace } from './netns.js';
 import { uniqueName, type Scope } from './scope.js';
 import { WIRESTREAM } from './wirestream.js';
 import { writeWgQuick } from './wgquick.js';
@@ -31,6 +31,18 @@ export interface RootlessPairOptions {
   readonly b?: readonly string[];
   /** further lines of the file's [Interface] */
   readonly lines?: readonly string[];
+  readonly bare?: boolean;
+}
+
+/** Hides the TUN device from a program, where one may. */
+const WITHOUT_TUN = [
+  ...['unshare', '--mount', 'sh', '-c', '[ ! -d /dev/net ] || mount -t tmpfs none /dev/net; exec "$@"', 'sh'],
+];
+
+export interface EndOptions {
+  readonly ns?: Namespace;
+  /** nothing native is loaded, and there is no /dev/net/tun */
+  readonly bare?: boolean;
 }
 
 /** `wirestream up` in the foreground, run by an ordinary user, without interface and privileges. */
@@ -41,10 +53,26 @@ export class RootlessEnd {
     private readonly env: Readonly<Record<string, string>>,
   ) {}
 
-  static async up(scope: Scope, name: string, file: string, flags: readonly string[]): Promise<RootlessEnd> {
-    const env = { XDG_RUNTIME_DIR: join(file, '..'), HOME: join(file, '..'), WIRESTREAM_RUN_DIR: join(file, '../run') };
-    const user = IS_ROOT ? AS_NOBODY : [];
-    const child = new Child([...user, ...WIRESTREAM, 'up', file, '--foreground', ...flags], { env });
+  /** @param ns where, when not in the namespace that the tests run in */
+  static async up(
+    scope: Scope,
+    file: string,
+    flags: readonly string[],
+    options: EndOptions = {},
+  ): Promise<RootlessEnd> {
+    const { ns, bare = false } = options;
+    const folder = dirname(file);
+    const name = basename(file, '.conf');
+    const env = {
+      XDG_RUNTIME_DIR: folder,
+      HOME: folder,
+      WIRESTREAM_RUN_DIR: join(folder, 'run'),
+      ...(bare ? { WIRESTREAM_NATIVE: '0' } : {}),
+    };
+    if (IS_ROOT) for (const path of [folder, file]) chownSync(path, NOBODY, NOBODY);
+    const user = IS_ROOT ? [...(bare ? WITHOUT_TUN : []), ...AS_NOBODY] : [];
+    const argv = [...user, ...WIRESTREAM, 'up', file, '--foreground', ...flags];
+    const child = ns === undefined ? new Child(argv, { env }) : ns.spawn(argv, { env });
     scope.defer(async () => void (await child.stop()), `kill ${child.pid}`);
     await child.says(/ is up; /);
     return new RootlessEnd(name, child, env);
@@ -76,9 +104,7 @@ export async function rootlessPair(scope: Scope, options: RootlessPairOptions): 
   const keys = { a: identity(), b: identity() };
   const port = await freePort();
   const start = async (mine: Identity, theirs: Identity, number: 1 | 2, flags: readonly string[]) => {
-    const folder = scope.directory();
-    const name = uniqueName();
-    const file = join(folder, `${name}.conf`);
+    const file = join(scope.directory(), `${uniqueName()}.conf`);
     const listenPort = number === 2 ? port : 0;
     const { transport, lines = [] } = options;
     const iface = { privateKey: mine.privateKey, address: [`10.0.0.${number}/24`, `fd00::${number}/64`], lines };
@@ -89,8 +115,7 @@ export async function rootlessPair(scope: Scope, options: RootlessPairOptions): 
         ...(number === 1 ? { endpoint: `127.0.0.1:${port}` } : {}),
       },
     ]);
-    if (IS_ROOT) for (const path of [folder, file]) chownSync(path, NOBODY, NOBODY);
-    return RootlessEnd.up(scope, name, file, flags);
+    return RootlessEnd.up(scope, file, flags, { bare: options.bare === true });
   };
   const b = await start(keys.b, keys.a, 2, options.b ?? []);
   const a = await start(keys.a, keys.b, 1, options.a ?? []);
