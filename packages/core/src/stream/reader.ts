@@ -140,9 +140,10 @@ export class RecordReader {
   detach(): void {
     const kept = this.#end - this.#cursor;
     if (kept > 0) {
-      if (this.#tail.length < kept) this.#tail = new Uint8Array(tailSize(kept));
+      if (this.#tail.length < kept) this.#tail = kept > SMALL ? takeLarge() : new Uint8Array(SMALL);
       this.#tail.set(this.#bytes.subarray(this.#cursor, this.#end));
     } else if (this.#tail.length > SMALL) {
+      giveLarge(this.#tail);
       this.#tail = EMPTY;
     }
     this.#kept = kept;
@@ -185,6 +186,17 @@ const EMPTY = new Uint8Array(0);
 /** A tail buffer up to this size is kept for the next use: most connections never need a larger one. */
 const SMALL = 2048;
 
-function tailSize(needed: number): number {
-  return Math.min(Math.max(needed, SMALL), RECORD_MAX);
+/**
+ * Larger ones go from reader to reader: long records (offload/record.ts) leave a tail at nearly every read, and none at the end of a burst. They hold
+ * only what the network has seen.
+ */
+const large: Uint8Array[] = [];
+const LARGE_MAX = 8;
+
+function takeLarge(): Uint8Array {
+  return large.pop() ?? new Uint8Array(RECORD_MAX);
+}
+
+function giveLarge(tail: Uint8Array): void {
+  if (large.length < LARGE_MAX) large.push(tail);
 }
