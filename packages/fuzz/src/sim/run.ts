@@ -23,6 +23,8 @@ import { toyCrypto } from './toycrypto.js';
 
 /** ms */
 export const LIVENESS = 60_000;
+/** Whether the two can meet at all is looked at so often meanwhile, ms. */
+const LIVENESS_LOOKS = 1_000;
 /** From the first reply until nothing moves any more, ms. */
 export const CALM = 25_000;
 const QUIET_TIME = 900_000;
@@ -110,16 +112,19 @@ function canBegin(world: World, from: number, to: number): boolean {
 function checkLiveness(world: World): number {
   let slowest = 0;
   for (const [a, b] of pairs(world)) {
-    if (!canBegin(world, a, b) && !canBegin(world, b, a)) continue;
+    const canMeet = () => canBegin(world, a, b) || canBegin(world, b, a);
+    if (!canMeet()) continue;
     const start = world.now;
     const first = world.pings.length;
     const pings = [world.pingEvery(250, a, b, Infinity), world.pingEvery(250, b, a, Infinity)];
     const back = () => world.newestReply(a, b) >= first && world.newestReply(b, a) >= first;
-    if (!world.runUntil(LIVENESS, back)) {
+    // What was still under way from an earlier life may arrive yet, and undo the last way to meet.
+    while (!world.runUntil(LIVENESS_LOOKS, back) && canMeet()) {
+      if (world.now < start + LIVENESS) continue;
       throw new Violation('liveness', `hosts ${a} and ${b} did not find each other within ${LIVENESS} ms`);
     }
     for (const stop of pings) stop();
-    slowest = Math.max(slowest, world.now - start);
+    if (back()) slowest = Math.max(slowest, world.now - start);
   }
   return slowest;
 }
