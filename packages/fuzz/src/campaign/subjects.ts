@@ -1,10 +1,13 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { parseKeys } from '@wirestream/core/capture/keys';
+import { nativeCrypto } from '@wirestream/core/noise/native';
+import { readRecording, type Recording } from '../replay/recording.js';
 import type { Target } from '../target.js';
 import { TARGETS } from '../targets/all.js';
 import { useKeys } from '../targets/capture.js';
 import { recordedStreams, recordingTarget } from '../targets/recording.js';
+import { replayTarget } from '../targets/replayed.js';
 import type { Entry } from './corpus.js';
 
 /** Recordings up to this size are starting points of what reads captures, bytes. */
@@ -17,7 +20,17 @@ export function subjects(fixtures: string): Target[] {
   const streams = names
     .filter((name) => name.startsWith('tcp-'))
     .flatMap((name) => recordedStreams(name.slice(0, -5), new Uint8Array(readFileSync(path.join(folder, name)))));
-  return [...TARGETS, recordingTarget(streams)];
+  return [...TARGETS, recordingTarget(streams), replayTarget(() => recordings(folder))];
+}
+
+/** The kernel's recordings over TCP, with their sidecars. */
+export function recordings(folder: string): Recording[] {
+  const sidecars = readdirSync(folder).filter((name) => name.startsWith('tcp-') && name.endsWith('.json'));
+  return sidecars.map((file) => {
+    const name = file.slice(0, -'.json'.length);
+    const pcap = new Uint8Array(readFileSync(path.join(folder, `${name}.pcap`)));
+    return readRecording(name, readFileSync(path.join(folder, file), 'utf8'), pcap, nativeCrypto);
+  });
 }
 
 /** Recordings as starting points, and the keys that open them. */

@@ -32,7 +32,7 @@ new Worker(
 ).unref();
 
 const [fixtures, ...names] = process.argv.slice(2);
-const all: readonly Target[] = names.includes('recording')
+const all: readonly Target[] = names.some((name) => name === 'recording' || name === 'replay-engine')
   ? (await import('../campaign/subjects.js')).subjects(fixtures!)
   : TARGETS;
 console.log(kill(names.map((name) => all.find((subject) => subject.name === name)!)));

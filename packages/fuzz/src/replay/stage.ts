@@ -51,7 +51,7 @@ export type Conclusion = { readonly at: number; readonly connection: RecordedCon
 );
 
 /** Where monotonic time begins, ms: not at zero. */
-const EPOCH = 1_000_000.5;
+export const EPOCH = 1_000_000.5;
 const QUEUE = 512 * 1024;
 const HEADER = 8;
 const TRANSPORT = 4;
@@ -69,6 +69,8 @@ export interface StageOptions {
   readonly killed?: boolean;
   /** takes away what the recording has in front of the first record of each connection (the builds that inject garbage) */
   readonly cleanStart?: boolean;
+  /** called once at the beginning and at the end of each turn, with the device and its time, ms */
+  readonly onTurn?: (device: Device, now: number) => void;
 }
 
 /** A data message of the kernel's, and where the engine would have sent it. */
@@ -155,6 +157,7 @@ export class Stage implements Driver {
     });
     this.peer = this.device.peer(own.peerPublicKey)!;
     this.#imitateDraws();
+    options.onTurn?.(this.device, this.#time(0));
   }
 
   /** Plays all of it. */
@@ -223,6 +226,7 @@ export class Stage implements Driver {
       next();
     }
     this.#conclude();
+    this.#options.onTurn?.(this.device, this.#time(this.#now));
   }
 
   // ---- what the other end does

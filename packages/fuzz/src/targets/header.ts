@@ -87,13 +87,10 @@ export const resync = target<Haystack>({
   fromBytes: (haystack) => ({ bytes: haystack, from: 0 }),
   check({ bytes: haystack, from }) {
     let first = -1;
+    const padded = concat([haystack, new Uint8Array(8)]);
     for (let at = from; at + 8 <= haystack.length; at++) {
       if (kernelLength(haystack, at) === null) {
-        mustEqual(
-          judgeMessage(concat([haystack, new Uint8Array(8)]), at, haystack.length),
-          'noise',
-          'judgement of no header',
-        );
+        mustEqual(judgeMessage(padded, at, haystack.length), 'noise', 'judgement of no header');
         continue;
       }
       if (first < 0) first = at;

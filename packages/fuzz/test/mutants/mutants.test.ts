@@ -4,7 +4,7 @@ import { applyMutant, readMutants } from '../../src/mutants/mutant.js';
 import { TARGETS } from '../../src/targets/all.js';
 
 const ROOT = new URL('../../../../', import.meta.url);
-const names = new Set([...TARGETS.map(({ name }) => name), 'recording']);
+const names = new Set([...TARGETS.map(({ name }) => name), 'recording', 'replay-engine']);
 
 describe('every mutant', () => {
   test.each(readMutants().map((mutant) => [mutant.name, mutant] as const))('%s fits the source', (_, mutant) => {

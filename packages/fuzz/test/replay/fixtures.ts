@@ -1,6 +1,7 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { CaptureReader } from '@wirestream/core/capture/capturefile';
 import { nativeCrypto } from '@wirestream/core/noise/native';
+import { circumstances } from '../../src/replay/circumstances.js';
 import { hex, readRecording, type Recording, type Role } from '../../src/replay/recording.js';
 import { Stage, type StageOptions } from '../../src/replay/stage.js';
 
@@ -21,17 +22,6 @@ export function recording(name: string): Recording {
     recordings.set(name, found);
   }
   return found;
-}
-
-/** What a recording needs that is not on the wire. */
-function circumstances({ name, startedAt, sidecar }: Recording, role: Role): Omit<StageOptions, 'crypto'> {
-  if (name === 'tcp-persistent-keepalive' && role === 'A') return { keepalive: 1 };
-  // The fault-injecting build prefixes even the first record, at which a stranger is no longer listened to (see the test of that).
-  if (name.endsWith('-garbage') && role === 'B') return { cleanStart: true };
-  if (name === 'tcp-roam' && role === 'A') return { killed: true };
-  if (name !== 'tcp-reconnect' || role !== 'B') return {};
-  const down = (sidecar.events as { t: number; what: string }[]).filter(({ what }) => what === 'B wg0 down');
-  return { killed: true, forgetsAt: down.map(({ t }) => t * 1000 - startedAt) };
 }
 
 const stages = new Map<string, Stage>();
