@@ -1,6 +1,7 @@
 import type { AnnouncedSnapshot } from '../device/snapshot.js';
 import type { Peer } from '../device/peer.js';
 import type { Keypair } from '../noise/keypair.js';
+import type { Carrier } from '../stream/carrier.js';
 import type { Connection } from '../stream/connection.js';
 import { abilityNames } from './abilities.js';
 import { CONTROL_VERSION, readControl, writeControl, type ControlMessage } from './message.js';
@@ -86,6 +87,13 @@ export class PeerControl {
     // Of a session that is over: what it says was true then.
     if (keypair !== this.peer.keypairs.current) return null;
     this.#take(now, message, keypair, connection);
+    const { peer } = this;
+    const path = connection ?? peer.datagram;
+    if (message.probe !== undefined && path !== null && this.isKnown) {
+      const answer = writeControl({ version: CONTROL_VERSION, probeAnswer: message.probe });
+      peer.sendExtension(now, path, answer, available);
+      if (connection === null && peer.transport === 'auto') peer.path.probed(now);
+    }
     return null;
   }
 
@@ -95,10 +103,13 @@ export class PeerControl {
       this.#abilities = 0;
     }
     this.version = message.version;
+    const introduced = this.#abilities === 0 && message.abilities !== undefined;
     if (message.abilities !== undefined) this.#abilities = message.abilities;
     if (message.tcpPort !== undefined) this.tcpPort = message.tcpPort;
     if (message.udpPort !== undefined) this.udpPort = message.udpPort;
     if (message.translated !== undefined) this.isTranslated = message.translated;
+    this.#signal(now, message, connection);
+    if (introduced && this.peer.transport === 'auto') this.peer.path.introduced(now);
     const local = connection?.local ?? null;
     if (message.seenAt !== undefined && local !== null) {
       const translated = message.seenAt.address !== local.address;
@@ -107,6 +118,27 @@ export class PeerControl {
         this.changed(now);
       }
     }
+  }
+
+  /** Where the peer listens, and what it answers. */
+  #signal(now: number, message: ControlMessage, connection: Connection | null): void {
+    const { peer } = this;
+    if (message.tcpPort !== undefined) peer.endpoint.announced(message.tcpPort, this.isTranslated);
+    if (message.udpPort !== undefined && message.udpPort !== 0 && connection !== null && peer.transport === 'auto') {
+      // Over TCP nothing is learned of where its datagrams come from.
+      if (!this.isTranslated && peer.path.current === 'tcp') {
+        peer.device.datagramTo(peer, { ...connection.remote, port: message.udpPort });
+      }
+    }
+    if (message.probeAnswer !== undefined) peer.path.answered(now, message.probeAnswer, connection);
+  }
+
+  /**
+   * Asks for an answer of the same size on the same path.
+   * @param size of the plaintext, bytes
+   */
+  sendProbe(now: number, carrier: Carrier, token: number, size: number): void {
+    this.peer.sendExtension(now, carrier, writeControl({ version: CONTROL_VERSION, probe: token }), size);
   }
 
   #tell(now: number): void {

@@ -72,6 +72,7 @@ function configurePeer(device: Device, now: number, change: PeerSettings): void 
 /** What carried the peer is of no use any more; whatever wants out goes the new way. */
 function transportChanged(peer: Peer, now: number): void {
   if (peer.transport === 'udp') peer.links.close();
+  peer.path.clear();
   const endpoint = peer.endpoint.configured;
   if (endpoint !== null) peer.device.datagramTo(peer, endpoint);
   peer.sendStaged(now);

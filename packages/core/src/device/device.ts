@@ -24,6 +24,7 @@ import { DropCounters } from './drops.js';
 import { IndexTable } from './indextable.js';
 import { keyLogLines } from './keylog.js';
 import { LoadGauge } from './load.js';
+import { PROBE_INTERVAL } from './path.js';
 import { Peer } from './peer.js';
 import { receiveDatagram, receiveStream } from './receive.js';
 import type { Transport } from './settings.js';
@@ -72,6 +73,8 @@ export class Device {
   listenPort = 0;
   /** whether the driver listens there on TCP, too */
   listensTcp = false;
+  /** how often UDP is probed while a peer is on TCP for want of it, ms */
+  probeInterval = PROBE_INTERVAL;
   fwmark = 0;
   readonly peers = new Map<string, Peer>();
   readonly allowedIps = new AllowedIps<Peer>();
@@ -167,7 +170,7 @@ export class Device {
       this.drops.count(version === 4 || version === 6 ? 'no-peer-for-destination' : 'malformed-packet');
       return false;
     }
-    if (peer.carrier === null && !peer.canDial && !(peer.transport === 'tcp' && peer.hasSession(now))) {
+    if (peer.carrier === null && !peer.canDial && !(peer.transport !== 'udp' && peer.hasSession(now))) {
       peer.drops.count('no-endpoint');
       return false;
     }
@@ -239,6 +242,7 @@ export class Device {
   pathChanged(now: number, connection: Connection): void {
     const { peer } = connection;
     if (peer === null || connection.state === 'closed') return;
+    if (peer.transport === 'auto') peer.path.doubted(now);
     peer.links.pathChanged(now);
     this.touch(peer);
   }
@@ -248,6 +252,11 @@ export class Device {
   /** A datagram of `length` bytes at `offset` came in. */
   datagram(now: number, slab: Slab, offset: number, length: number, from: Endpoint): void {
     receiveDatagram(this, now, slab, offset, length, from);
+  }
+
+  /** A peer's messages take another transport now. */
+  moved(now: number, peer: Peer, why: string): void {
+    this.#tap?.moved?.(now, peer, why);
   }
 
   // ---- what happened: listeners
@@ -443,6 +452,7 @@ export class Device {
       listenPort: this.listenPort,
       fwmark: this.fwmark,
       transport: this.transport,
+      extensions: this.extensions,
       peers: [...this.peers.values()].map((peer) => peer.snapshot(now)),
       pending: this.pending.snapshot(),
       drops: this.drops.snapshot(),

@@ -20,6 +20,7 @@ import type { Scheduled } from './deadlines.js';
 import type { Device } from './device.js';
 import { KeyDoubt } from './doubt.js';
 import { DropCounters } from './drops.js';
+import { PathChoice } from './path.js';
 import { PeerEndpoint } from './peerendpoint.js';
 import type { PeerSnapshot } from './snapshot.js';
 import type { Transport } from './settings.js';
@@ -83,6 +84,8 @@ export class Peer implements Scheduled, LinksOwner {
   datagram: DatagramCarrier | null = null;
   /** what the peer says of itself, and what it is told of us */
   readonly control = new PeerControl(this);
+  /** which transport carries it, where that is left to us */
+  readonly path = new PathChoice(this);
   presharedKey: Uint8Array | null = null;
   /** the peer's own choice; null for the device's */
   ownTransport: Transport | null = null;
@@ -129,7 +132,10 @@ export class Peer implements Scheduled, LinksOwner {
 
   /** Where messages go now; null when there is no path. */
   get carrier(): Carrier | null {
-    return this.transport === 'tcp' ? this.links.active : this.datagram;
+    const { transport } = this;
+    if (transport === 'udp') return this.datagram;
+    if (transport === 'tcp' || this.path.current === 'tcp') return this.links.active;
+    return this.datagram ?? this.links.active;
   }
 
   // ---- sending
@@ -257,7 +263,10 @@ export class Peer implements Scheduled, LinksOwner {
     writeTransportHeader(target.bytes, room, keypair.remoteIndex, counterHi, counterLo);
     carrier.commit(length === 0 ? RecordKind.control : RecordKind.data, now);
     this.txBytes += padded + TRANSPORT_OVERHEAD;
-    if (length > 0) this.timers.dataSent(now);
+    if (length > 0) {
+      this.timers.dataSent(now);
+      if (carrier.transport === 'udp' && this.transport === 'auto') this.path.sent(now);
+    }
     this.timers.anySent();
     this.timers.anyTraversal(now);
     this.device.touch(this);
@@ -273,7 +282,8 @@ export class Peer implements Scheduled, LinksOwner {
     if (!this.handshake.isPossible || !this.device.hasIdentity) return;
     if (!retry) this.timers.attempts = 0;
     this.device.touch(this);
-    const carrier = this.carrier;
+    if (this.transport === 'auto' && !this.hasSession(now)) this.path.beginning(now);
+    const carrier = this.#handshakeCarrier(retry);
     if (carrier === null) return this.#wantCarrier(now);
     if (now >= this.#notBefore) this.#sendInitiation(now, carrier);
     // Whatever waits for keys must not wait for the next packet to ask for them again.
@@ -281,9 +291,19 @@ export class Peer implements Scheduled, LinksOwner {
       this.timers.retryHandshake = this.#notBefore;
   }
 
+  /** Where an initiation goes out. Where both transports are open to it, repetitions alternate between them. */
+  #handshakeCarrier(retry: boolean): Carrier | null {
+    const { carrier } = this;
+    if (!retry || this.transport !== 'auto') return carrier;
+    const onUdp = this.path.current === 'udp';
+    const other = onUdp ? this.links.active : this.datagram;
+    if (carrier === null) return other;
+    return other !== null && this.timers.attempts % 2 === (onUdp ? 1 : 0) ? other : carrier;
+  }
+
   /** No path: dials, and lets the retry timer run so that trying ends some time. */
   #wantCarrier(now: number): void {
-    if (this.transport === 'tcp') this.links.want(now);
+    if (this.transport === 'tcp' || (this.transport === 'auto' && this.path.current === 'tcp')) this.links.want(now);
     if (this.carrier === null && this.timers.retryHandshake === Infinity) this.timers.initiationSent(now);
   }
 
@@ -310,6 +330,12 @@ export class Peer implements Scheduled, LinksOwner {
     else this.#defer(connection, this.#initiationAt + INITIATION_SPACING);
   }
 
+  /** A handshake there, whatever the path is; where there is none to begin now, another occasion will come. */
+  initiateOver(now: number, carrier: Carrier): void {
+    if (!this.handshake.isPossible || !this.device.hasIdentity) return;
+    if (now >= this.#initiationAt + INITIATION_SPACING) this.#sendInitiation(now, carrier);
+  }
+
   #sendInitiation(now: number, carrier: Carrier): void {
     const anew = this.handshake.state !== 'initiationCreated' || now >= this.#initiationAt + 2 * REKEY_TIMEOUT;
     const message = this.device.makeInitiation(this, now);
@@ -317,6 +343,7 @@ export class Peer implements Scheduled, LinksOwner {
     this.timers.initiationSent(now);
     if (!this.sendControl(now, carrier, message)) return;
     this.#initiationAt = now;
+    if (this.transport === 'auto') this.path.initiated(now, carrier);
     this.#notBefore = this.timers.retryHandshake;
     if (anew) this.#tiedSince = Infinity;
     if (carrier !== this.#initiationCarrier || this.#unansweredSince === Infinity) this.#unansweredSince = now;
@@ -404,6 +431,7 @@ export class Peer implements Scheduled, LinksOwner {
     this.#initiationCarrier = null;
     this.#deferredAt = Infinity;
     if (carrier?.transport === 'tcp') this.links.handshakeCompleted(now, carrier as Connection);
+    if (carrier !== null && this.transport === 'auto') this.path.completed(now, carrier);
     this.device.touch(this);
   }
 
@@ -420,7 +448,8 @@ export class Peer implements Scheduled, LinksOwner {
 
   /** @see LinksOwner */
   wantsLink(now: number): boolean {
-    if (this.transport !== 'tcp' || !this.device.hasIdentity) return false;
+    if (this.transport === 'udp' || !this.device.hasIdentity) return false;
+    if (this.transport === 'auto' && this.path.current === 'udp' && !this.path.isRacing) return false;
     return (
       !this.staged.isEmpty ||
       this.timers.persistentInterval > 0 ||
@@ -431,6 +460,10 @@ export class Peer implements Scheduled, LinksOwner {
 
   get canDial(): boolean {
     return this.endpoint.configured !== null;
+  }
+
+  get hasAlternative(): boolean {
+    return this.endpoint.hasAlternative;
   }
 
   dialTarget(): Endpoint | null {
@@ -445,7 +478,9 @@ export class Peer implements Scheduled, LinksOwner {
     const keypair = this.keypairs.current;
     const live = keypair !== null && keypair.canSend(now);
     if (live) this.#keepaliveOn(now, keypair, connection);
-    if (!live || anew) this.initiateOn(now, connection);
+    // Where it is to be seen whether TCP carries, a handshake on it says so to both ends.
+    const moves = this.transport === 'auto' && this.path.current === 'udp';
+    if (!live || anew || moves) this.initiateOn(now, connection);
     if (live && anew && takesOver) this.doubt.redialled(now, connection);
   }
 
@@ -472,8 +507,12 @@ export class Peer implements Scheduled, LinksOwner {
 
   /** When `wake` wants to be called. */
   next(): number {
-    const links = this.transport === 'tcp' ? this.links.next() : Infinity;
-    return Math.min(this.timers.next(), this.#deferredAt, this.doubt.endsAt, this.control.next(), links);
+    if (this.transport === 'udp') return Math.min(this.#ownNext(), this.control.next());
+    return Math.min(this.#ownNext(), this.control.next(), this.links.next(), this.path.next());
+  }
+
+  #ownNext(): number {
+    return Math.min(this.timers.next(), this.#deferredAt, this.doubt.endsAt);
   }
 
   /** What `next` is for, for people and logs. */
@@ -482,6 +521,7 @@ export class Peer implements Scheduled, LinksOwner {
     if (at === this.#deferredAt) return 'initiation on a fresh connection';
     if (at === this.doubt.endsAt) return 'data that waits for keys';
     if (at === this.control.next()) return 'announcement';
+    if (at === this.path.next()) return 'choice of transport';
     if (at === this.links.next()) return 'dial or connection deadline';
     return 'peer timer';
   }
@@ -505,13 +545,15 @@ export class Peer implements Scheduled, LinksOwner {
       else if (due === 'persistent-keepalive') this.#persistentKeepalive(now);
       else this.wipeKeys();
     }
-    if (this.transport === 'tcp') this.links.wake(now);
+    if (this.transport !== 'udp') this.links.wake(now);
+    if (this.transport === 'auto') this.path.wake(now);
     this.device.touch(this);
   }
 
   #retryHandshake(now: number): void {
     if (this.timers.attempts > HANDSHAKE_ATTEMPTS_MAX) {
       this.timers.gaveUp(now);
+      this.path.gaveUp();
       const lost = this.staged.clear();
       if (lost > 0) this.drops.count('handshake-gave-up', lost);
       return;
@@ -527,7 +569,8 @@ export class Peer implements Scheduled, LinksOwner {
 
   /** 15 s after data went out and nothing came back (paper §6.5). */
   #nothingCameBack(now: number): void {
-    if (this.transport === 'tcp') this.links.suspect(now);
+    if (this.transport === 'auto') this.path.doubted(now);
+    if (this.carrier?.transport === 'tcp' || this.transport === 'tcp') this.links.suspect(now);
     this.initiate(now);
   }
 
@@ -541,6 +584,7 @@ export class Peer implements Scheduled, LinksOwner {
   wipeKeys(): void {
     this.device.forgetHandshake(this);
     this.control.clear();
+    this.path.clear();
     this.keypairs.clear();
   }
 
@@ -562,7 +606,8 @@ export class Peer implements Scheduled, LinksOwner {
    */
   #shownEndpoint(): Endpoint | null {
     const { configured, shown } = this.endpoint;
-    if (this.transport !== 'tcp') return shown;
+    if (this.transport === 'udp') return shown;
+    if (this.transport === 'auto' && this.path.current === 'udp') return this.datagram?.remote ?? shown;
     const heard = this.links.active?.remote ?? shown;
     return heard === null || configured === null ? heard : { ...heard, port: configured.port };
   }
@@ -580,6 +625,9 @@ export class Peer implements Scheduled, LinksOwner {
       txBytes: this.txBytes - (this.datagram?.unsentBytes ?? 0),
       persistentKeepalive: this.timers.persistentInterval,
       transport: this.transport,
+      extensions: this.extensions,
+      ...this.control.snapshot(),
+      ...(this.transport === 'auto' ? { path: this.path.snapshot() } : {}),
       connections: this.links.all.map((connection) => connection.snapshot(now, connection === active)),
       ended: { ...this.links.ended },
       drops: this.drops.snapshot(),

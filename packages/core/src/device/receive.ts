@@ -299,15 +299,15 @@ function receiveData(
   if (confirmed) peer.control.announce(now);
   peer.keepFreshReceiving(now);
   if (opened === 0) return Verdict.authentic;
-  if (peer.extensions && isOffloadRecord(inner.slab.bytes, room)) {
-    const wrong = deliverOffload(device, now, peer, room, opened);
-    return wrong === null ? Verdict.authentic : drop(peer, wrong, Verdict.authentic);
-  }
   if (peer.extensions && isControl(inner.slab.bytes, room)) {
     const wrong = peer.control.receive(now, inner.slab.bytes, room, opened, keypair, connection);
     return wrong === null ? Verdict.authentic : drop(peer, wrong, Verdict.authentic);
   }
   peer.timers.dataReceived(now);
+  if (peer.extensions && isOffloadRecord(inner.slab.bytes, room)) {
+    const wrong = deliverOffload(device, now, peer, room, opened);
+    return wrong === null ? Verdict.authentic : drop(peer, wrong, Verdict.authentic);
+  }
 
   const packet = innerLength(inner.slab.bytes, room, opened);
   if (packet === 0) return drop(peer, 'malformed-inner', Verdict.authentic);
@@ -322,8 +322,8 @@ function receiveData(
 /** Whether a message of this peer's may come that way: over its own transport, and not on a connection that is somebody else's. */
 function belongs(peer: Peer, connection: Connection | null): boolean {
   return connection === null
-    ? peer.transport === 'udp'
-    : peer.transport === 'tcp' && (connection.peer ?? peer) === peer;
+    ? peer.transport !== 'tcp'
+    : peer.transport !== 'udp' && (connection.peer ?? peer) === peer;
 }
 
 /** An authentic message arrived: promotion, roaming, choice of carrier, timers. @returns the path back to where it came from */
@@ -341,6 +341,7 @@ function authenticated(
   peer.timers.anyTraversal(now);
   if (connection === null) {
     if (newest) peer.endpoint.learn(from);
+    peer.path.heard();
     return newest || peer.datagram === null ? device.datagramTo(peer, from) : peer.datagram;
   }
   if (connection.peer === null) {

@@ -56,12 +56,23 @@ export interface PeerSnapshot {
   readonly extensions?: boolean;
   /** what it announced about itself; absent where it has not, or not under the present keys */
   readonly announced?: AnnouncedSnapshot;
+  /** with `Transport = auto`: what carries it now */
+  readonly path?: PathSnapshot;
   /** the TCP connections of this peer, oldest first; empty over UDP */
   readonly connections: readonly ConnectionSnapshot[];
   /** what its connections that have ended came to; absent where that is not known */
   readonly ended?: EndedSnapshot;
   /** packets and messages dropped, by reason; of connections that have ended also the records */
   readonly drops: Readonly<Record<string, number>>;
+}
+
+/** What carries a peer now, where that is left to us. */
+export interface PathSnapshot {
+  readonly transport: 'tcp' | 'udp';
+  /** why, for people */
+  readonly reason: string;
+  /** times that it moved */
+  readonly moves: number;
 }
 
 /** What a peer announced in its last control message. */

@@ -133,13 +133,18 @@ export class Host implements Driver, SocketOwner {
   // ---- what the world does
 
   start(port: number, settings: DeviceSettings): void {
+    this.listen(port);
+    this.turn((now) => configure(this.device, now, settings));
+  }
+
+  /** Listens there, and nowhere else. */
+  listen(port: number): void {
     this.machine.listen(
       port,
       (socket) => this.#accepted(socket),
       (bytes, from) => this.#datagram(bytes, from),
     );
-    this.device.listening(this.#clock.now, port, true);
-    this.turn((now) => configure(this.device, now, settings));
+    this.turn((now) => this.device.listening(now, port, true));
   }
 
   /** Sends an inner packet at the end of the turn, or at once when there is none. */

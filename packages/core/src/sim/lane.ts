@@ -49,6 +49,8 @@ export class Lane {
   readonly damage: Damage[] = [];
   /** bytes of damage done so far */
   damaged = 0;
+  /** datagrams with longer payloads are dropped, as some networks do; below 0 all are, bytes */
+  datagramMax = Infinity;
   #freeAt = 0;
   #held: (() => void)[] = [];
 

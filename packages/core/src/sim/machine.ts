@@ -131,6 +131,7 @@ export class Machine {
     if (machine === null || !this.isUp) return;
     const from = this.seenAs(endpoint(this.address, this.#port));
     const lane = this.network.lane(this, machine);
+    if (bytes.length > lane.datagramMax) return;
     const copies = lane.rng.chance(lane.options.loss) ? 0 : lane.rng.chance(lane.options.duplicate) ? 2 : 1;
     const arrive = () => {
       if (!machine.isUp || machine.#datagram === null) return;

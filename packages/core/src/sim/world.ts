@@ -74,6 +74,8 @@ export class World {
   readonly #newestReplies = new Map<number, number>();
   readonly #sent: SentMessages = new Set();
   readonly #hostRng: Rng;
+  /** that hosts listen on or did */
+  readonly #ports = new Set([PORT]);
   #addresses = 0;
 
   constructor(options: WorldOptions) {
@@ -254,7 +256,7 @@ export class World {
     host.skew = skew;
     host.observe = () => {
       this.states.observe(host);
-      checkInvariants(host, PORT);
+      checkInvariants(host, this.#ports);
     };
     this.hosts[i] = host;
     this.machine(i).isUp = true;
@@ -272,6 +274,17 @@ export class World {
     this.onStart(host);
     host.start(PORT, { privateKey: this.#keys[i]!, transport: options.transport ?? 'tcp', peers });
     return host;
+  }
+
+  /** A host listens on another port from now on, and on no other; connections that are there stay. */
+  moveListener(host: number, port: number): void {
+    this.#ports.add(port);
+    this.host(host).listen(port);
+  }
+
+  /** Datagrams between two hosts are dropped from now on if they are longer, bytes; below 0: all. */
+  limitDatagrams(a: number, b: number, most: number): void {
+    this.lane(a, b).datagramMax = this.lane(b, a).datagramMax = most;
   }
 
   /** Tells `host` (again) where `of` is now. */

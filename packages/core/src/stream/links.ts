@@ -32,6 +32,8 @@ export interface LinksOwner {
   readonly canDial: boolean;
   /** Where to dial this time; null when there is nowhere. */
   dialTarget(): Endpoint | null;
+  /** Whether the next dial continues a round through the places where the peer may be on account of what it announced. */
+  readonly hasAlternative: boolean;
   /** Whether we made the current keypair's initiation (also when there is none). */
   readonly leads: boolean;
   /**
@@ -98,6 +100,11 @@ export class Links {
   /** The connection that outgoing messages take now, or null. */
   get active(): Connection | null {
     return this.#active !== null && this.#active.isUsable ? this.#active : null;
+  }
+
+  /** Whether there is none at all. */
+  get isEmpty(): boolean {
+    return this.outbound === null && this.inbound === null && this.candidate === null && this.draining.length === 0;
   }
 
   /** All connections, oldest first. */
@@ -219,6 +226,8 @@ export class Links {
       this.#candidateDeadline = Infinity;
       this.#anew = true;
       this.#redial.failed(now);
+      // Nobody listens there, but the peer said where else: to look there costs nobody a wait.
+      if (reason === 'refused' && this.owner.hasAlternative) this.#redial.at = now;
     } else {
       if (connection === this.outbound) this.outbound = null;
       if (connection === this.inbound) this.inbound = null;
