@@ -10,7 +10,7 @@
  *                 finished: established, closing[], diallerToAcceptor, acceptorToDialler (records, types, keepalives, messageBytes, bytes,
  *                 resyncs, skippedBytes, gaps, missingBytes, cut, repeatedSegments)
  *     message     carrier (tcp | udp), connection or flow, from, to, record (offset, length, flags, fragment) over TCP,
- *                 length, status, wg, inner
+ *                 length, status, wg, inner, segmentSize (of an offload record)
  *     handshake   connection or flow, initiation (frame), response (frame), roundTrip (s), initiator, responder, verified, rekey, wg.stream
  *     resync      connection, from, to, offset, skippedBytes: bytes that belong to no record, before one that does
  *     skip        the same where the stream was joined in the middle or bytes are missing before them
@@ -81,6 +81,7 @@ export class JsonLines implements DecodeSink {
       status: m.status,
       wg: wireshark(m),
       ...(opened && m.innerLength > 0 ? { inner: describeInner(m.inner, 0, m.innerLength) } : {}),
+      ...(m.segmentSize === 0 ? {} : { segmentSize: m.segmentSize }),
     });
     const info = m.handshake;
     if (info !== null && info.session !== null) this.#handshake(m, info);

@@ -70,6 +70,8 @@ export class Message {
   /** the packet inside, with padding, when it was decrypted: inner[0, innerLength) */
   inner: Uint8Array = EMPTY;
   innerLength = 0;
+  /** payload bytes of each segment, where the packet is a super-packet (offload/record.ts), whose virtio-net header is left out; else 0 */
+  segmentSize = 0;
 
   get isKeepalive(): boolean {
     return this.type === 4 && this.length === 32;

@@ -1,12 +1,15 @@
 import { classify, counterHi, counterLo, readU32, receiverIndex, senderIndex } from '../messages/parse.js';
 import { MessageType, TRANSPORT_HEADER_LENGTH, TRANSPORT_OVERHEAD } from '../messages/constants.js';
 import type { Crypto } from '../noise/crypto.js';
+import { isOffloadRecord } from '../offload/record.js';
+import { VIRTIO_HEADER } from '../offload/virtio.js';
 import { RECORD_MAX } from '../stream/header.js';
 import type { Slab } from '../slab/slab.js';
 import type { TcpConnection } from './connection.js';
 import type { DecodeSink, Moment } from './events.js';
 import { HandshakeTable } from './handshakes.js';
 import { HeldMessages } from './held.js';
+import { innerLength } from './inner.js';
 import type { KeyRing } from './keyring.js';
 import { Message, Status } from './message.js';
 import { SCRATCH_SIZE } from './recordstream.js';
@@ -87,7 +90,7 @@ export class MessageOpener {
     m.counterHi = m.counterLo = 0;
     m.handshake = null;
     m.direction = null;
-    m.innerLength = 0;
+    m.innerLength = m.segmentSize = 0;
     m.raw = this.scratch.bytes;
     m.status = Status.seen;
     return m;
@@ -164,7 +167,17 @@ export class MessageOpener {
     if (opened === Opened.replayed) direction.replays++;
     m.inner = this.#inner.bytes;
     m.innerLength = m.length - TRANSPORT_OVERHEAD;
+    this.#unwrap(m);
     direction.innerBytes += m.innerLength;
+  }
+
+  /** Of an offload record the packet is shown. */
+  #unwrap(m: Message): void {
+    const most = m.innerLength - VIRTIO_HEADER;
+    if (most <= 0 || !isOffloadRecord(m.inner, 0) || innerLength(m.inner, VIRTIO_HEADER, most) === 0) return;
+    m.segmentSize = m.inner[4]! | (m.inner[5]! << 8);
+    m.inner = m.inner.subarray(VIRTIO_HEADER);
+    m.innerLength = most;
   }
 
   /** A message of which the end is missing: only what its first bytes say is known. */

@@ -177,7 +177,8 @@ export class Story implements DecodeSink {
       inner.destinationPort === undefined
         ? inner.destination
         : `${bracketed(inner.destination)}:${inner.destinationPort}`;
-    return `${head}  ${this.paint.name(`${from} → ${to}`)} ${inner.protocol} ${inner.info}`;
+    const segments = m.segmentSize === 0 ? '' : `, in segments of ${m.segmentSize}`;
+    return `${head}  ${this.paint.name(`${from} → ${to}`)} ${inner.protocol} ${inner.info}${segments}`;
   }
 
   #handshakeText(m: Message): string {
