@@ -5,7 +5,7 @@ import { build, checkNode, installPackages, installPrograms, isRoot } from '../s
 import { chart } from './lib/chart.mjs';
 import { CONTESTANTS, PROGRAMS } from './lib/contestants/contestants.mjs';
 import { HELP, parseOptions } from './lib/options.mjs';
-import { formatTable, microTable, seriesTable, verdictTable } from './lib/tables.mjs';
+import { formatTable, microTable, rootlessTable, seriesTable, verdictTable } from './lib/tables.mjs';
 
 const say = (line) => console.log(line);
 
@@ -22,13 +22,14 @@ try {
 async function bench(options) {
   const began = performance.now();
   checkNode();
-  if (process.platform !== 'linux' && !options.micro)
+  const inNamespaces = !options.micro && !options.rootless;
+  if (process.platform !== 'linux' && inNamespaces)
     throw new Error('network namespaces are needed, which Linux has; --micro runs anywhere');
-  if (!isRoot && !options.micro)
-    throw new Error('network namespaces and interfaces are needed: run it as root; --micro runs without');
+  if (!isRoot && inNamespaces)
+    throw new Error('network namespaces and interfaces are needed: run it as root; --micro and --rootless run without');
   installPackages();
   build();
-  if (!options.micro) {
+  if (inNamespaces) {
     const missing = installPrograms(PROGRAMS);
     if (missing.length > 0) throw new Error(`${missing.join(', ')} missing, and no way to install it here`);
   }
@@ -42,8 +43,9 @@ async function bench(options) {
     report.heap = await profileHeap({ ...options, seconds: options.heap, say });
     for (const line of heapLines(report.heap)) say(line);
   } else {
-    if (!options.micro) report.series = await measureSeries(options);
-    if (options.micro || options.shapes === null) {
+    if (inNamespaces) report.series = await measureSeries(options);
+    if (options.rootless || (inNamespaces && options.shapes === null)) report.rootless = await measureRootless(options);
+    if (options.micro || (inNamespaces && options.shapes === null)) {
       say('micro-benchmarks');
       const { runMicro } = await import('./micro/micro.mjs');
       report.micro = runMicro({ quick: options.quick, say }, options.quick && !options.micro);
@@ -76,11 +78,22 @@ async function measureSeries(options) {
   }
 }
 
+/** @returns null where it cannot be measured */
+async function measureRootless({ quick, seconds }) {
+  say('two ends in user space');
+  const { PROGRAMS: programs, benchRootless, obstacle } = await import('./rootless.mjs');
+  installPrograms(programs);
+  const why = obstacle();
+  if (why !== null) say(`SKIPPED: ${why}`);
+  return why === null ? benchRootless({ runs: quick ? 1 : 3, seconds, say }) : null;
+}
+
 async function conclude(report, options) {
   const { verdicts } = await import('./lib/verdicts.mjs');
   const parts = Object.fromEntries((report.series ?? []).map((series) => [series.part, series]));
-  report.verdicts = verdicts({ ...parts, micro: report.micro });
+  report.verdicts = verdicts({ ...parts, rootless: report.rootless ?? undefined, micro: report.micro });
   const tables = (report.series ?? []).map(seriesTable);
+  if (report.rootless) tables.push(rootlessTable(report.rootless));
   if (report.micro !== undefined) tables.push(microTable(report.micro));
   if (report.verdicts.length > 0) tables.push(verdictTable(report.verdicts));
   say('');

@@ -1,8 +1,7 @@
 /**
  * One TCP flow through two rootless ends on loopback, against pasta (Debian's package passt), which translates a namespace's TCP to the host's sockets in
  * the same way but with no tunnel in between.
- *
- *   node bench/rootless.mjs [--seconds N] [--runs N] [--json]
+ * (`npm run bench -- --rootless`.)
  *
  * Both are measured with iperf3 from and to this host, one after the other, in turns. pasta carries packets of up to 65 520 bytes between the namespace and
  * itself; the tunnel has the usual MTU of 1420, and is measured once more with packets about as long as pasta's.
@@ -11,9 +10,8 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
-import { availableParallelism, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { pathToFileURL } from 'node:url';
 
 const ROOT = path.resolve(import.meta.dirname, '..');
 const WIRESTREAM = path.join(ROOT, 'packages/cli/bin/run.js');
@@ -23,18 +21,20 @@ const TUNNEL_MTU_MAX = 65_455;
 /** CPU time is counted in these (sysconf(3), _SC_CLK_TCK), per second. */
 const TICKS = 100;
 
+/** program → Debian package */
+export const PROGRAMS = { ip: 'iproute2', iperf3: 'iperf3', pasta: 'passt', setpriv: 'util-linux' };
+
 /** Why it cannot be measured here; null when it can. */
 export function obstacle() {
   if (process.platform !== 'linux') return 'needs Linux';
-  const missing = ['iperf3', 'pasta', 'ip'].filter((name) => !has(name));
+  const missing = Object.keys(PROGRAMS).filter((name) => !has(name));
   return missing.length > 0 ? `needs ${missing.join(', ')}` : null;
 }
 
 /**
  * Measures. Every result is a median over the runs.
  * @param {{ seconds?: number, runs?: number, say?: (line: string) => void }} options
- * @returns {Promise<{ name: string, results: { what: string, mbits: number, cpuSecondsPerGB: number, runs: number[] }[], ratio: number }>}
- *   ratio: goodput of the tunnel with long packets by pasta's
+ * @returns {Promise<{ results: { what: string, mbits: number, cpuSecondsPerGB: number, runs: number[] }[] }>} pasta's first
  */
 export async function benchRootless({ seconds = 5, runs = 3, say = () => undefined } = {}) {
   const subjects = [
@@ -60,7 +60,7 @@ export async function benchRootless({ seconds = 5, runs = 3, say = () => undefin
     cpuSecondsPerGB: median(measured[i].map(({ cpuSecondsPerGB }) => cpuSecondsPerGB)),
     runs: measured[i].map(({ mbits }) => Math.round(mbits)),
   }));
-  return { name: 'rootless', results, ratio: results[2].mbits / results[0].mbits };
+  return { results };
 }
 
 async function throughPasta(seconds) {
@@ -201,29 +201,4 @@ function has(name) {
 function median(values) {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[sorted.length >> 1];
-}
-
-if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const option = (name, fallback) => {
-    const at = process.argv.indexOf(`--${name}`);
-    return at < 0 ? fallback : Number(process.argv[at + 1]);
-  };
-  const why = obstacle();
-  if (why !== null) {
-    console.log(`SKIPPED: ${why}`);
-  } else {
-    const json = process.argv.includes('--json');
-    const say = json ? () => undefined : console.log;
-    const report = await benchRootless({ seconds: option('seconds', 5), runs: option('runs', 3), say });
-    if (json) console.log(JSON.stringify(report, null, 2));
-    else {
-      console.log(`\nmedians of one flow, ${availableParallelism()} cores:`);
-      for (const { what, mbits, cpuSecondsPerGB } of report.results) {
-        console.log(
-          `${mbits.toFixed(0).padStart(8)} Mbit/s  ${cpuSecondsPerGB.toFixed(1).padStart(5)} CPU s/GB  ${what}`,
-        );
-      }
-      console.log(`tunnel with long packets : pasta = ${report.ratio.toFixed(2)}`);
-    }
-  }
 }

@@ -7,7 +7,7 @@ import { parseShape } from './link/shape.mjs';
 export const HELP = `npm run bench -- [OPTION]…
 
 Measures tunnels between pairs of network namespaces on this machine, in turns. Needs root. Without options: the bare link, then a link of
-100 Mbit/s, then one with 40 ms and 1 % loss, then the micro-benchmarks, and what was asked of them.
+100 Mbit/s, then one with 40 ms and 1 % loss, two ends in user space, the micro-benchmarks, and what was asked of them.
 
   --rounds N         rounds on the bare link (5)
   --shape-rounds N   rounds on each other link (3)
@@ -23,6 +23,7 @@ Measures tunnels between pairs of network namespaces on this machine, in turns. 
   --seed N           of the emulator's losses (1)
   --quick            less of everything, done within two minutes
   --micro            only the micro-benchmarks
+  --rootless         only two ends in user space, beside pasta; needs no root
   --heap SECONDS     only a transfer of that length, with a profile of what the engine allocates
   --json FILE        where the results go (bench/results/bench.json)
   --svg FILE         where the chart goes (bench/results/bench.svg)
@@ -54,6 +55,7 @@ export function parseOptions(argv) {
       seed: { type: 'string', default: '1' },
       quick: { type: 'boolean', default: false },
       micro: { type: 'boolean', default: false },
+      rootless: { type: 'boolean', default: false },
       heap: { type: 'string' },
       json: { type: 'string' },
       svg: { type: 'string' },
@@ -62,7 +64,15 @@ export function parseOptions(argv) {
     },
   });
   const preset = values.quick ? QUICK : FULL;
-  const name = values.micro ? 'micro' : values.heap !== undefined ? 'heap' : values.quick ? 'quick' : 'bench';
+  const name = values.micro
+    ? 'micro'
+    : values.rootless
+      ? 'rootless'
+      : values.heap !== undefined
+        ? 'heap'
+        : values.quick
+          ? 'quick'
+          : 'bench';
   const file = (given, extension) => path.resolve(given ?? path.join(ROOT, 'bench/results', `${name}.${extension}`));
   const only = words(values.only);
   for (const id of only)
@@ -82,6 +92,7 @@ export function parseOptions(argv) {
     seed: number('seed', values.seed),
     quick: values.quick,
     micro: values.micro,
+    rootless: values.rootless,
     heap: values.heap === undefined ? null : number('heap', values.heap),
     json: file(values.json, 'json'),
     svg: file(values.svg, 'svg'),

@@ -42,6 +42,16 @@ export function microTable(micro) {
   return { title: 'micro-benchmarks, one thread', head: ['', 'median', 'of runs'], rows };
 }
 
+export function rootlessTable({ results }) {
+  const rows = results.map(({ what, mbits, cpuSecondsPerGB, runs }) => [
+    what,
+    mbits.toFixed(0),
+    range(Math.min(...runs), Math.max(...runs)),
+    cpuSecondsPerGB.toFixed(1),
+  ]);
+  return { title: 'one flow in user space, on loopback', head: ['', 'Mbit/s', 'of runs', 'CPU s/GB'], rows };
+}
+
 export function formatTable({ title, head, rows }, markdown = false) {
   if (markdown) {
     const line = (cells) => `| ${cells.join(' | ')} |`;

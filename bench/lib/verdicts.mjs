@@ -16,16 +16,17 @@ const UDP = 'wirestream-udp';
 const MB = 1e6;
 
 /**
- * @param {{ direct?: object, rate?: object, loss?: object, micro?: object[] }} measured series by their part, as series.mjs gives them
+ * @param {{ direct?: object, rate?: object, loss?: object, rootless?: object, micro?: object[] }} measured series by their part, as series.mjs gives them
  * @returns {Verdict[]}
  */
-export function verdicts({ direct, rate, loss, micro }) {
+export function verdicts({ direct, rate, loss, rootless, micro }) {
   return [
     ...(direct === undefined
       ? []
       : [...throughput(direct), ...processors(direct), ...idlePings(direct), ...memory(direct)]),
     ...(rate === undefined ? [] : loadedPings(rate)),
     ...(loss === undefined ? [] : lossy(loss)),
+    ...(rootless === undefined ? [] : userSpace(rootless)),
     ...(micro === undefined ? [] : streams(micro)),
   ];
 }
@@ -47,6 +48,12 @@ function throughput(direct) {
     }
     return out;
   });
+}
+
+function userSpace({ results: [pasta, ...tunnels] }) {
+  return tunnels.map(({ what, mbits }) =>
+    atLeast(`${what}: goodput of one flow by pasta's`, 1, mbits / pasta.mbits, '×'),
+  );
 }
 
 function processors(direct) {
