@@ -122,14 +122,19 @@ export class CallList {
     if (this.#length === this.capacity || args.length > ARGUMENTS) throw new RangeError('no room in the call list');
     const call = this.#length++;
     this.#put(call * WORDS, address);
-    for (const [i, value] of args.entries()) this.set(call, i, value);
+    for (const [i, value] of args.entries()) this.set(this.argument(call, i), value);
     return call;
   }
 
-  /** Changes argument `i` of a call: a non-negative integer below 2^53. */
-  set(call: number, i: number, value: number): void {
+  /** Where argument `i` of a call is kept, for `set`. */
+  argument(call: number, i: number): number {
     if (!(call >= 0 && call < this.#length && i >= 0 && i < ARGUMENTS)) throw new RangeError('no such argument');
-    this.#put(call * WORDS + 2 + 2 * i, value);
+    return call * WORDS + 2 + 2 * i;
+  }
+
+  /** Changes an argument. @param place from `argument` @param value a non-negative integer below 2^53 */
+  set(place: number, value: number): void {
+    this.#put(place, value);
   }
 
   run(): void {

@@ -32,12 +32,16 @@ const LENGTHS = 208;
 const TAG = 224;
 const CONTEXT = 256;
 
-/** Where the changing arguments are: the calls' numbers in a list. */
+/** A list, and where in it the arguments are that change. */
 interface Calls {
   readonly list: CallList;
-  readonly crypt: number;
-  readonly text: number;
+  readonly to: number;
+  readonly from: number;
+  readonly length: number;
+  readonly encrypted: number;
+  readonly encryptedLength: number;
   readonly rest: number;
+  readonly restLength: number;
   readonly tag: number;
 }
 
@@ -74,12 +78,23 @@ class Workbench {
     const text = list.add(update, context, 0, 0);
     const rest = list.add(update, context, 0, 0);
     const tag = list.add(functionAddress('Poly1305_Final'), context, this.#at(TAG, TAG_LENGTH));
-    return { list, crypt: sealing ? before : crypt(), text, rest, tag };
+    const cipher = sealing ? before : crypt();
+    return {
+      list,
+      to: list.argument(cipher, 0),
+      from: list.argument(cipher, 1),
+      length: list.argument(cipher, 2),
+      encrypted: list.argument(text, 1),
+      encryptedLength: list.argument(text, 2),
+      rest: list.argument(rest, 1),
+      restLength: list.argument(rest, 2),
+      tag: list.argument(tag, 1),
+    };
   }
 
   seal(key: Uint32Array, hi: number, lo: number, from: number, length: number, to: number): void {
     const calls = this.#sealing;
-    calls.list.set(calls.tag, 1, to + length);
+    calls.list.set(calls.tag, to + length);
     this.#run(calls, key, hi, lo, from, length, to, to);
   }
 
@@ -109,7 +124,7 @@ class Workbench {
 
   /** @param encrypted where the text lies in its encrypted form when it is authenticated */
   #run(
-    { list, crypt, text, rest }: Calls,
+    calls: Calls,
     key: Uint32Array,
     hi: number,
     lo: number,
@@ -123,14 +138,15 @@ class Workbench {
     words[FIRST / 4 + 2] = words[TEXT / 4 + 2] = lo;
     words[FIRST / 4 + 3] = words[TEXT / 4 + 3] = hi;
     words[LENGTHS / 4 + 2] = length;
-    list.set(crypt, 0, to);
-    list.set(crypt, 1, from);
-    list.set(crypt, 2, length);
-    list.set(text, 1, encrypted);
-    list.set(text, 2, length);
+    const { list } = calls;
+    list.set(calls.to, to);
+    list.set(calls.from, from);
+    list.set(calls.length, length);
+    list.set(calls.encrypted, encrypted);
+    list.set(calls.encryptedLength, length);
     const padding = -length & 15;
-    list.set(rest, 1, this.#padding + 16 - padding);
-    list.set(rest, 2, padding + 16);
+    list.set(calls.rest, this.#padding + 16 - padding);
+    list.set(calls.restLength, padding + 16);
     list.run();
   }
 

@@ -48,9 +48,10 @@ function sumWords(slab: Slab, offset: number, length: number): number {
 
 /** Adds the carries back in (RFC 1071 §2) until 16 bits are left. */
 export function fold(sum: number): number {
-  let folded = sum;
-  while (folded > 0xffff) folded = (folded & 0xffff) + Math.floor(folded / 0x1_0000);
-  return folded;
+  // 2^32 is 1 modulo 2^16 - 1; what is left then has at most 17 bits after the first folding.
+  const small = sum < 0x1_0000_0000 ? sum : (sum % 0x1_0000_0000) + Math.floor(sum / 0x1_0000_0000);
+  const once = (small & 0xffff) + (small >>> 16);
+  return (once & 0xffff) + (once >>> 16);
 }
 
 /** The checksum of a sum: folded and complemented, ready to be stored little-endian. */

@@ -16,7 +16,7 @@ const why = here ? '' : ` (SKIPPED: there are no call lists on ${process.platfor
     list.run();
     expect([...bytes.subarray(0, 4)]).toEqual([7, 7, 7, 0]);
     bytes[0] = 9;
-    list.set(second, 0, at(3));
+    list.set(list.argument(second, 0), at(3));
     list.run();
     expect([...bytes.subarray(0, 4)]).toEqual([9, 9, 7, 9]);
     list.add(functionAddress('memset'), at(0), 5, 2);
@@ -30,9 +30,9 @@ const why = here ? '' : ` (SKIPPED: there are no call lists on ${process.platfor
     expect(() => list.add(abs, 1, 2, 3, 4, 5, 6)).toThrow(RangeError);
     list.add(abs, 1);
     expect(() => list.add(abs, 1)).toThrow(RangeError);
-    expect(() => list.set(1, 0, 1)).toThrow(RangeError);
-    expect(() => list.set(0, 5, 1)).toThrow(RangeError);
-    expect(() => list.set(-1, 0, 1)).toThrow(RangeError);
+    expect(() => list.argument(1, 0)).toThrow(RangeError);
+    expect(() => list.argument(0, 5)).toThrow(RangeError);
+    expect(() => list.argument(-1, 0)).toThrow(RangeError);
     expect(() => functionAddress('no_such_function_anywhere')).toThrow('does not show');
   });
 });
