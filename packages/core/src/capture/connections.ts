@@ -3,8 +3,8 @@ import { FlowKey, destinationOf, sourceOf } from './flowkey.js';
 import { Tcp, type IpView } from './ipview.js';
 import type { StoreBudget } from './reassembly.js';
 
-/** Connections followed at once; the one that was silent longest gives way. Each takes about 1 KiB without its data. */
-const CONNECTIONS_MAX = 16384;
+/** Connections followed at once; the one that was silent longest gives way. Each takes up to some 10 KiB besides what waits. */
+const CONNECTIONS_MAX = 4096;
 /** A closed connection is kept that long for stragglers, s (TIME_WAIT, RFC 9293 §3.6.1, at Linux's 60 s). */
 const LINGER = 60;
 /** A hole whose bytes the other end has acknowledged is not going to be filled: they were missed by the capture. It is waited for only because captures reorder a little. */

@@ -23,7 +23,9 @@ export abstract class ChunkParser {
   protected constructor(private readonly limit: number) {}
 
   /** Takes the next bytes of the file. They are not kept: the caller may reuse them. */
-  push(chunk: Uint8Array): void {
+  push(given: Uint8Array): void {
+    // The slice() of a Node Buffer copies nothing: what is kept of a packet would keep the whole chunk.
+    const chunk = new Uint8Array(given.buffer, given.byteOffset, given.length);
     let at = 0;
     while (at < chunk.length) {
       if (this.skip > 0) {

@@ -13,8 +13,7 @@ export function segmentSize(bytes: Uint8Array, offset: number, length: number): 
   const receiver = readU32(bytes, offset + 4);
   const end = offset + length;
   for (let at = offset + TRANSPORT_MIN_LENGTH; at + TRANSPORT_MIN_LENGTH <= end; at++) {
-    at = bytes.indexOf(MessageType.transport, at);
-    if (at < 0 || at + TRANSPORT_MIN_LENGTH > end) return 0;
+    if (bytes[at] !== MessageType.transport) continue;
     if (readU32(bytes, at) !== MessageType.transport || readU32(bytes, at + 4) !== receiver) continue;
     if (areSegments(bytes, offset, end, at - offset, receiver)) return at - offset;
   }

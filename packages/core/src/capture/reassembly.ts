@@ -279,7 +279,7 @@ interface Piece {
 
 /** Bounds: pieces per direction, and bytes over all directions. Far more than any window that TCP has open on one path. */
 const PIECES_MAX = 8192;
-const STORE_MAX = 64 << 20;
+const STORE_MAX = 32 << 20;
 /** What one piece costs besides its bytes. */
 const PIECE_COST = 200;
 /** Retransmissions do not reach farther back than a large window; a window never reaches farther ahead (RFC 7323 §2.3: 2^30). */

@@ -33,13 +33,15 @@ export interface RecordSink {
   skipped(stream: RecordStream, position: number, length: number, why: SkipReason): void;
 }
 
-/** Incomplete records in all streams together. */
+/** Memory for incomplete records in all streams together, bytes. */
 export interface PartialBudget {
   used: number;
 }
 
-/** Bytes of incomplete records that may wait in all streams together: one capture has few streams that stop inside a large record. */
-const PARTIAL_MAX = 48 << 20;
+/** One capture has few streams that stop inside a large record. */
+const PARTIAL_MAX = 32 << 20;
+/** What a stream has for its incomplete record at least, once it had one (stream/reader.ts). */
+const PARTIAL_MIN = 2048;
 /** What has to fit into the scratch slab: what the reader kept, what waited for the rest of it, and one segment. */
 export const SCRATCH_SIZE = 2 * RECORD_MAX + PACKET_MAX;
 
@@ -64,6 +66,8 @@ export class RecordStream {
   #reader = new RecordReader();
   #waiting: Uint8Array = EMPTY;
   #waited = 0;
+  /** what of the budget is taken here */
+  #taken = 0;
   /** bytes still to come of a record that has a gap in it */
   #remains = 0;
   /** where the last record ended, and why what lies between there and the next may be skipped */
@@ -135,14 +139,7 @@ export class RecordStream {
   }
 
   #wait(bytes: Uint8Array, offset: number, length: number): void {
-    if (this.budget.used + length > PARTIAL_MAX) {
-      const missing = this.#reader.missing - this.#waited;
-      this.#reportCut();
-      this.#restart();
-      this.#remains = missing - length;
-      this.#end = this.#position + this.#remains;
-      return;
-    }
+    if (this.budget.used + length > PARTIAL_MAX) return this.#giveUp(this.#reader.missing - this.#waited - length);
     const size = this.#waited + length;
     if (this.#waiting.length < size) {
       const grown = new Uint8Array(Math.min(RECORD_MAX, Math.max(2 * this.#waiting.length, size, 2048)));
@@ -151,7 +148,22 @@ export class RecordStream {
     }
     this.#waiting.set(length === bytes.length ? bytes : bytes.subarray(offset, offset + length), this.#waited);
     this.#waited = size;
-    this.budget.used += length;
+    this.#account();
+  }
+
+  /** There is no room for the incomplete record, of which `missing` bytes are still to come. */
+  #giveUp(missing: number): void {
+    this.#reportCut();
+    this.#restart();
+    this.#remains = missing;
+    this.#end = this.#position + missing;
+  }
+
+  #account(): void {
+    const { kept } = this.#reader;
+    const taken = this.#waiting.length + (kept > 0 ? Math.max(kept, PARTIAL_MIN) : 0);
+    this.budget.used += taken - this.#taken;
+    this.#taken = taken;
   }
 
   #walk(bytes: Uint8Array, offset: number, length: number): void {
@@ -178,6 +190,8 @@ export class RecordStream {
       if (!genuine) reader.reject();
     }
     reader.detach();
+    this.#account();
+    if (this.budget.used > PARTIAL_MAX && reader.missing > 0) this.#giveUp(reader.missing);
   }
 
   #skip(position: number): void {
@@ -212,13 +226,14 @@ export class RecordStream {
 
   #restart(): void {
     this.#reader = new RecordReader();
-    this.#forgetWaiting();
+    this.#waited = 0;
+    this.#waiting = EMPTY;
+    this.#account();
   }
 
   #forgetWaiting(): void {
-    this.budget.used -= this.#waited;
     this.#waited = 0;
-    if (this.#waiting.length > 2048) this.#waiting = EMPTY;
+    if (this.#waiting.length > PARTIAL_MIN) this.#waiting = EMPTY;
   }
 }
 

@@ -256,7 +256,7 @@ describe('TCP connections', () => {
       now = i / 1000;
       send({ ...A, sourcePort: i % 65000, source: `10.${i >> 16}.0.${(i / 65000) | 0}` }, { sequence: i, flags: SYN });
     }
-    expect(table.open).toBeLessThanOrEqual(16384);
+    expect(table.open).toBeLessThanOrEqual(4096);
     table.end();
     expect(table.open).toBe(0);
     expect(events.filter((event) => event.startsWith('finished'))).toHaveLength(20_000);
