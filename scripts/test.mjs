@@ -90,7 +90,7 @@ try {
     console.log(`SKIPPED: tests that need ${missing.join(', ')} (not installed, and no way to install it)`);
   if (patterns.length === 0) {
     const tsc = (project) => [process.execPath, ['node_modules/typescript/bin/tsc', '-p', project]];
-    for (const name of ['core', 'cli', 'fuzz'].filter(hasTests))
+    for (const name of ['core', 'cli', 'fuzz', 'interop'].filter(hasTests))
       check(`types of the tests of ${name}`, ...tsc(`packages/${name}/test`));
     check('lint', process.execPath, ['node_modules/eslint/bin/eslint.js', '.']);
     check('format', process.execPath, ['node_modules/prettier/bin/prettier.cjs', '--check', '--log-level=warn', '.']);

@@ -1,0 +1,94 @@
+import { describe, expect, test } from '@jest/globals';
+import { freshKeys } from '../../src/keys.js';
+import { failureReport, wireMessages } from '../../src/report/failure.js';
+import { json, junit, table, totals } from '../../src/report/report.js';
+import { makePlan } from '../../src/scenario/plan.js';
+import type { Result } from '../../src/scenario/runner.js';
+
+const FAILED: Result = {
+  name: 'udp v4: a <b> & "c"',
+  verdict: 'failed',
+  seconds: 12.34,
+  reason: 'pings: no answer\nmore \u0007 of it',
+  log: [
+    { at: 10, side: 'both', text: 'interfaces', outcome: 'done' },
+    { at: 2000, side: 'us', text: 'pings', outcome: 'FAILED: no answer' },
+  ],
+  kept: '/results/x',
+};
+const RESULTS: Result[] = [
+  { name: 'one', verdict: 'passed', seconds: 1, reason: null, log: [], kept: null },
+  FAILED,
+  ...['tcp 1', 'tcp 2'].map((name) => ({
+    name,
+    verdict: 'skipped' as const,
+    seconds: 0,
+    reason: 'no TCP',
+    log: [],
+    kept: null,
+  })),
+];
+const RUN = { kernel: 'Linux <6>', startedAt: '2026-01-01T00:00:00Z', seconds: 20, results: RESULTS };
+
+test('the table has a line for each that ran, and one for those skipped for the same reason', () => {
+  expect(totals(RESULTS)).toEqual({ passed: 1, failed: 1, skipped: 2 });
+  const lines = table(RESULTS).trimEnd().split('\n');
+  expect(lines).toHaveLength(3);
+  expect(lines[0]).toMatch(/^PASS {2}one .* 1\.0 s$/);
+  expect(lines[1]).toMatch(/^FAIL {2}udp v4: .* 12\.3 s {2}pings: no answer$/);
+  expect(lines[2]).toBe('SKIPPED: 2 scenarios (tcp 1 … tcp 2): no TCP');
+});
+
+test('JSON holds the results and the totals', () => {
+  expect(JSON.parse(json(RUN))).toMatchObject({
+    kernel: 'Linux <6>',
+    passed: 1,
+    failed: 1,
+    skipped: 2,
+    results: RESULTS,
+  });
+});
+
+test('JUnit: one case each, nothing that XML cannot hold', () => {
+  const text = junit(RUN);
+  expect(text).toContain('tests="4" failures="1" skipped="2"');
+  expect(text.match(/<testcase /g)).toHaveLength(4);
+  expect(text).toContain('name="udp v4: a &#60;b&#62; &#38; &#34;c&#34;"');
+  expect(text).toContain('us: pings: FAILED: no answer');
+  expect(text).not.toContain('\u0007');
+  expect(text.match(/<skipped message="no TCP"\/>/g)).toHaveLength(2);
+});
+
+describe('failureReport', () => {
+  const plan = makePlan(0, 'udp', 6, false, freshKeys());
+  const message = (t: number, from: string, wg: object): string =>
+    JSON.stringify({ type: 'message', t, from, to: 'x', length: 148, status: 'decrypted', wg });
+  const lines = [
+    message(0, '[fd99:0:0:0::1]:51821', { type: 1 }),
+    message(0.5, '10.99.0.2:51820', { type: 4, counter: 7 }),
+    message(0.7, '10.99.0.12:51820', { type: 4, counter: 8, keepalive: true }),
+    message(0.9, '192.0.2.1:1', { type: 4 }),
+    '{"type":"summary"}',
+    '{"cut',
+  ].join('\n');
+
+  test('messages are told by side, wherever it has moved to', () => {
+    expect(wireMessages(lines, plan)).toEqual([
+      { t: 0, from: 'us', what: 'initiation, 148 bytes, decrypted' },
+      { t: 0.5, from: 'kernel', what: 'data 7, 148 bytes, decrypted' },
+      { t: 0.7, from: 'kernel', what: 'keepalive 8, 148 bytes, decrypted' },
+    ]);
+  });
+
+  test('it says what each side did and sent last, with both logs and the capture', () => {
+    const report = failureReport(FAILED, wireMessages(lines, plan), { us: 'our line\n', kernel: '' }, 'decoded line\n');
+    expect(report).toContain('wirestream did last   2.0 s: pings → FAILED: no answer');
+    expect(report).toContain('wirestream sent last  0.000 s in the capture: initiation');
+    expect(report).toContain('the kernel did last   0.0 s: interfaces → done');
+    expect(report).toContain('the kernel sent last  0.700 s in the capture: keepalive 8');
+    expect(report).toMatch(/log of wirestream, its end\n {4}our line/);
+    expect(report).toMatch(/log of the kernel, its end\n {4}\(empty\)/);
+    expect(report).toMatch(/decoded, its end\n {4}decoded line/);
+    expect(report).toContain('/results/x');
+  });
+});
