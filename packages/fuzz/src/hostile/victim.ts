@@ -135,5 +135,7 @@ if (process.send !== undefined) {
     await host.stop();
     process.disconnect();
   });
+  // Whoever asks is gone: nothing is left to do.
+  process.on('disconnect', () => process.exit());
   process.send(await measure(0));
 }
