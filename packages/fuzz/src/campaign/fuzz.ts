@@ -14,6 +14,9 @@ const PACKAGE = fileURLToPath(new URL('../../', import.meta.url));
 const FIXTURES = path.join(PACKAGE, '../../fixtures');
 export const REGRESSIONS = path.join(PACKAGE, 'test/regressions');
 
+/** How long tunnels are used at the end, to see that the drivers work. */
+const SOAK_MINUTES = 0.5;
+
 /** `npm run fuzz`. @returns the exit code */
 export async function fuzz(args: readonly string[], out: (line: string) => void): Promise<number> {
   const options = parseOptions(args);
@@ -49,17 +52,12 @@ export async function fuzz(args: readonly string[], out: (line: string) => void)
   return faults === 0 ? 0 : 1;
 }
 
-/** Runs the hostile load in a process of its own, with coverage of all its threads. */
+/** Runs hostile load and a short soak in processes of their own, with coverage of all their threads. */
 async function coverDrivers(out: (line: string) => void): Promise<DriverRun> {
   const folder = mkdtempSync(path.join(tmpdir(), 'wirestream-fuzz-'));
   try {
-    const script = fileURLToPath(new URL('../hostile/run.js', import.meta.url));
-    const env = { ...process.env, NODE_V8_COVERAGE: folder };
-    const child = spawn(process.execPath, [script, '--busy'], { env, stdio: ['ignore', 'pipe', 'inherit'] });
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      for (const line of text.split('\n')) if (line !== '') out(`  ${line}`);
-    });
-    const code = await new Promise((resolve) => child.on('close', resolve));
+    const hostile = await runScript('../hostile/run.js', ['--busy'], folder, out);
+    const soaked = await runScript('../soak/run.js', ['--minutes', String(SOAK_MINUTES)], folder, out);
     const map = new CoverageMap();
     for (const file of readdirSync(folder)) {
       const { result } = JSON.parse(readFileSync(path.join(folder, file), 'utf8')) as {
@@ -67,8 +65,26 @@ async function coverDrivers(out: (line: string) => void): Promise<DriverRun> {
       };
       map.add(result.filter(({ url }) => url.includes('/packages/core/')));
     }
-    return { data: map.toData(), held: code === 0 };
+    return { data: map.toData(), held: hostile && soaked };
   } finally {
     rmSync(folder, { recursive: true });
   }
+}
+
+/** @returns whether it said that all is well */
+async function runScript(
+  file: string,
+  args: readonly string[],
+  coverage: string,
+  out: (line: string) => void,
+): Promise<boolean> {
+  const env = { ...process.env, NODE_V8_COVERAGE: coverage };
+  const child = spawn(process.execPath, [fileURLToPath(new URL(file, import.meta.url)), ...args], {
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    for (const line of text.split('\n')) if (line !== '') out(`  ${line}`);
+  });
+  return (await new Promise((resolve) => child.on('close', resolve))) === 0;
 }

@@ -83,7 +83,7 @@ class Campaign {
     this.#say(true);
     let beyond = 0;
     if (this.around.drivers !== null) {
-      out('hostile load on real sockets');
+      out('hostile load and tunnels in use, on real sockets');
       const { data, held } = await this.around.drivers();
       this.#coverage.merge(data);
       if (!held) beyond = 1;
