@@ -12,6 +12,7 @@ export function configure(device: Device, now: number, settings: DeviceSettings)
   // The same key again, which syncconf sends each time, must not end anybody's session (kernel netlink.c: wg_set_device).
   if (settings.privateKey !== undefined && !isOwnKey(device, settings.privateKey)) {
     device.setPrivateKey(settings.privateKey);
+    for (const peer of device.peers.values()) identityChanged(peer, now);
   }
   if (settings.transport !== undefined && settings.transport !== device.transport) {
     device.transport = settings.transport;
@@ -67,6 +68,13 @@ function configurePeer(device: Device, now: number, change: PeerSettings): void 
   }
   peer.sendStaged(now);
   device.touch(peer);
+}
+
+/** Where they lead, our connections belong to who we were, and nobody else's initiation is taken on them: new ones, where we can dial. */
+function identityChanged(peer: Peer, now: number): void {
+  if (peer.dialTarget() === null) return;
+  peer.links.close();
+  peer.links.retarget(now);
 }
 
 /** What carried the peer is of no use any more; whatever wants out goes the new way. */

@@ -1,7 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
+import { configure } from '../../src/device/configure.js';
+import { portableCrypto } from '../../src/noise/portable.js';
 import { Slab } from '../../src/slab/slab.js';
 import { now, pair, settle, type Host } from '../support/hosts.js';
-import { ipv4Packet } from '../support/pair.js';
+import { ipv4Packet, pairSettings } from '../support/pair.js';
 
 const send = (host: Host, bytes: Uint8Array) => {
   const slab = Slab.plain(4096);
@@ -48,6 +50,23 @@ describe('two devices over TCP', () => {
     expect(send(b, ipv4Packet(2, 1, 60))).toBe(true);
     settle(a, b);
     expect(a.received).toHaveLength(1);
+  });
+
+  test('with another private key it comes as another peer, on a connection of its own, at once', () => {
+    const [a, b] = pair();
+    send(a, ipv4Packet(1, 2, 84));
+    settle(a, b);
+    const privateKey = new Uint8Array(32).fill(3);
+    const { allowedIps } = pairSettings(2).peers[0]!;
+    // The peer that it was is still known.
+    configure(b.device, now, { peers: [{ publicKey: portableCrypto.publicKey(privateKey), allowedIps }] });
+    configure(a.device, now, { privateKey, peers: [] });
+    const out = ipv4Packet(1, 2, 99);
+    send(a, out);
+    settle(a, b);
+    expect(b.received.at(-1)).toEqual(out);
+    const [was, is] = b.device.snapshot(now).peers;
+    expect([was!.connections, is!.connections]).toMatchObject([[], [{ direction: 'inbound', active: true }]]);
   });
 
   test('after close nothing is left', () => {
