@@ -139,6 +139,33 @@ describe('towards the TUN', () => {
     expect(output.writes).toBe(5);
   });
 
+  test('a super-packet is written as it is, behind what waits; without offload it is not taken', () => {
+    const { virtio, packet } = makeSuper(makePacket({ ...base, payload: new Uint8Array(5000).fill(3) }), 1380);
+    const [before, after] = train(2, 100);
+    const { tun, written } = fileTun(OFFLOAD);
+    const output = new TunOutput(tun);
+    const put = (): boolean => {
+      const room = output.reserve(10 + packet.length);
+      output.slab.bytes.set(virtioBytes(virtio), room);
+      output.slab.bytes.set(packet, room + 10);
+      return output.commitSuper(room, 10 + packet.length);
+    };
+    deliver(output, before!);
+    expect(put()).toBe(true);
+    deliver(output, after!);
+    output.flush();
+    const plain = hex(virtioBytes(PLAIN));
+    expect(written().map(hex)).toEqual([
+      plain + hex(before!),
+      hex(virtioBytes(virtio)) + hex(packet),
+      plain + hex(after!),
+    ]);
+    expect([output.packets, output.writes]).toEqual([3, 3]);
+    const without = fileTun(HEADER_ONLY);
+    expect(new TunOutput(without.tun).commitSuper(16, 5000)).toBe(false);
+    expect(without.written()).toEqual([]);
+  });
+
   test('a kernel that takes no super-packets gets none from then on', () => {
     // Writing to an epoll descriptor is EINVAL, which is what such kernels say.
     const epoll = new Epoll(1);
@@ -206,6 +233,25 @@ describe('from the TUN', () => {
     expect(device.taken).toEqual(slowSegment(virtio, packet).map(hex));
     expect(input.packets).toBe(48);
     expect(input.read(0, device)).toBe(-EAGAIN);
+  });
+
+  test('super-packets are offered whole first, and cut up when they are not taken', () => {
+    const { tun, put } = socketTun(OFFLOAD);
+    const input = new TunInput(tun);
+    const { virtio, packet } = makeSuper(makePacket({ ...base, payload: new Uint8Array(5000).fill(3) }), 1380);
+    const [plain] = train(1, 100);
+    const device = taker();
+    const whole: string[] = [];
+    const superPacket = (_now: number, slab: Slab, offset: number, length: number): boolean => {
+      whole.push(hex(slab.bytes.subarray(offset, offset + length)));
+      return whole.length === 1;
+    };
+    for (let i = 0; i < 2; i++) put(virtioBytes(virtio), packet);
+    put(virtioBytes(PLAIN), plain!);
+    for (let i = 0; i < 3; i++) expect(input.read(0, { ...device, superPacket })).toBeGreaterThan(0);
+    expect(whole).toEqual(Array(2).fill(hex(virtioBytes(virtio)) + hex(packet)));
+    expect(device.taken).toEqual([...slowSegment(virtio, packet), plain!].map(hex));
+    expect(input.packets).toBe(1 + 4 + 1);
   });
 
   test('without a header packets come as they are', () => {
