@@ -13,6 +13,9 @@ import { ROOT, checkNode, installPackages, run } from './lib/setup.mjs';
 
 /** Where one waits without using the CPU, ms; what computes for ever ends itself (kill.ts). */
 const PATIENCE = 1_800_000;
+/** Rounds of what a test runs once, each with a seed of its own: of a mutant, and to see that all is well without one. */
+const ROUNDS = 8;
+const ROUNDS_OF_NOTHING = 1;
 /** Share of the mutants that must be killed (38 of 40). */
 const WANTED = 0.95;
 
@@ -41,7 +44,7 @@ function copyTree() {
 }
 
 /** @returns what kill.js said last */
-function tryMutant(root, mutant) {
+function tryMutant(root, mutant, rounds = ROUNDS) {
   const compiled = path.join(root, mutant.file.replace('/src/', '/dist/').replace(/\.ts$/, '.js'));
   const right = readFileSync(compiled);
   const source = applyMutant(mutant, readFileSync(path.join(ROOT, mutant.file), 'utf8'));
@@ -49,7 +52,7 @@ function tryMutant(root, mutant) {
   writeFileSync(compiled, ts.transpileModule(source, { compilerOptions }).outputText);
   try {
     const script = path.join(root, 'packages/fuzz/dist/mutants/kill.js');
-    const args = [script, path.join(ROOT, 'fixtures'), ...mutant.targets];
+    const args = [script, path.join(ROOT, 'fixtures'), String(rounds), ...mutant.targets];
     const { stdout, stderr, error, signal } = spawnSync(process.execPath, args, {
       encoding: 'utf8',
       timeout: PATIENCE,
@@ -76,7 +79,7 @@ const root = copyTree();
 let killed = 0;
 try {
   const targets = [...new Set(mutants.flatMap((mutant) => mutant.targets))];
-  const nothing = tryMutant(root, { ...mutants[0], edits: [], targets });
+  const nothing = tryMutant(root, { ...mutants[0], edits: [], targets }, ROUNDS_OF_NOTHING);
   if (nothing !== 'survived') throw new Error(`the properties do not hold even without a defect: ${nothing}`);
   for (const mutant of mutants) {
     const verdict = tryMutant(root, mutant);

@@ -6,14 +6,12 @@ import { TARGETS } from '../targets/all.js';
 /**
  * Runs targets against whatever core is beside this copy of the package, and says whether one of them noticed anything.
  *
- *     node kill.js FIXTURES TARGET…
+ *     node kill.js FIXTURES ROUNDS TARGET…
  *
  * The last line is `killed TARGET: MESSAGE` or `survived`. What runs for ever ends by SIGKILL.
  */
 
-/** Rounds of what a test runs once, each with a seed of its own. */
-const ROUNDS = 8;
-/** CPU time for all of them, and from when on a single one counts as endless, ms: a busy machine must not change the verdict. */
+/** CPU time for all rounds of what a test runs once, and from when on a single one counts as endless, ms: a busy machine must not change the verdict. */
 const TIME = 60_000;
 const ENDLESS = 120_000;
 
@@ -31,14 +29,14 @@ new Worker(
   { eval: true },
 ).unref();
 
-const [fixtures, ...names] = process.argv.slice(2);
+const [fixtures, rounds, ...names] = process.argv.slice(2);
 const all: readonly Target[] = names.some((name) => name === 'recording' || name === 'replay-engine')
   ? (await import('../campaign/subjects.js')).subjects(fixtures!)
   : TARGETS;
 console.log(kill(names.map((name) => all.find((subject) => subject.name === name)!)));
 
 function kill(subjects: readonly Target[]): string {
-  for (let seed = 1; seed <= ROUNDS; seed++) {
+  for (let seed = 1; seed <= Number(rounds); seed++) {
     for (const subject of subjects) {
       const details = fc.check(
         fc.property(subject.arbitrary, (input) => void subject.check(input)),
