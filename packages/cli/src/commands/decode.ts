@@ -2,11 +2,12 @@ import { Args, Command, Flags } from '@oclif/core';
 import { coloured, plain } from '@wirestream/core/capture/paint';
 import { isWirestreamError, WirestreamError } from '@wirestream/core/device/errors';
 import { Decoder, type DecodeOptions } from '../decode/decode.js';
-import { readCapture } from '../decode/input.js';
+import { followCapture, readCapture } from '../decode/input.js';
 import { loadKeys } from '../decode/keys.js';
 import { CaptureOutput, LineOutput } from '../decode/output.js';
 import { fastestProvider } from '../decode/provider.js';
 import { withStalls } from '../decode/stall.js';
+import { onInterrupt } from '../interrupt.js';
 import { report } from '../report.js';
 
 /** What waits to be summed up is shown when nothing has come for that long, ms. */
@@ -28,6 +29,8 @@ The exit code is 1 when the capture is damaged or cut off; what could be read of
     '<%= config.bin %> decode --keys /etc/wireguard/wg0.conf --keys wg.keylog --summary tunnel.pcapng.gz',
     '<%= config.bin %> decode --json tunnel.pcap | jq \'select(.type == "handshake")\'',
     'tcpdump -i eth0 -U -w - port 51820 | <%= config.bin %> decode -',
+    '<%= config.bin %> decode --follow --keys wg.keylog growing.pcap',
+    '<%= config.bin %> decode --svg chart.svg --summary tunnel.pcap',
     '<%= config.bin %> decode --keys wg.keylog --write-inner - tunnel.pcap | tcpdump -r -',
   ];
   static override args = {
@@ -51,6 +54,14 @@ The exit code is 1 when the capture is damaged or cut off; what could be read of
       description: 'one line for each message instead of one for each run of data',
       exclusive: ['json', 'summary'],
     }),
+    follow: Flags.boolean({
+      char: 'f',
+      description: 'go on reading as the file grows, until Ctrl-C',
+    }),
+    svg: Flags.string({
+      helpValue: 'FILE',
+      description: 'write a sequence chart of connections, handshakes and carrier changes',
+    }),
     'write-inner': Flags.string({
       helpValue: 'FILE',
       description: 'write the decrypted packets to a capture (classic pcap if it ends in .pcap)',
@@ -67,12 +78,15 @@ The exit code is 1 when the capture is damaged or cut off; what could be read of
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Decode);
-    const toStdout = [flags['write-inner'], flags['to-udp']].filter((file) => file === '-').length;
+    const toStdout = [flags['write-inner'], flags['to-udp'], flags.svg].filter((file) => file === '-').length;
     if (toStdout > 1 || (toStdout === 1 && flags.json)) {
       throw new WirestreamError('usage', 'only one thing can go to standard output', 'write the others to files');
     }
     if (args.file === '-' && process.stdin.isTTY) {
       throw new WirestreamError('usage', 'standard input is a terminal', 'give a capture file, or pipe one in');
+    }
+    if (args.file === '-' && flags.follow) {
+      throw new WirestreamError('usage', '--follow is for files: standard input is read until it ends anyway');
     }
     const keys = await loadKeys(flags.keys ?? []);
     const out = new LineOutput(process.stdout);
@@ -96,21 +110,23 @@ The exit code is 1 when the capture is damaged or cut off; what could be read of
       ...(flags['to-udp'] === undefined
         ? {}
         : { udp: { write: open(flags['to-udp']).write, withKeys: flags['embed-keys'] } }),
+      ...(flags.svg === undefined ? {} : { svg: open(flags.svg).write }),
     };
     try {
-      await this.#decode(options, out);
+      await this.#decode(options, out, flags.follow ? onInterrupt() : null);
     } finally {
       await out.settle(true);
       for (const file of files) file.close();
     }
   }
 
-  async #decode(options: DecodeOptions, out: LineOutput): Promise<void> {
+  /** @param until when to stop following the file; null: at its end */
+  async #decode(options: DecodeOptions, out: LineOutput, until: AbortSignal | null): Promise<void> {
     const decoder = new Decoder(options);
     let broken: WirestreamError | undefined;
     try {
-      const chunks = readCapture(options.file);
-      for await (const chunk of options.file === '-' ? withStalls(chunks, STALL) : chunks) {
+      const chunks = until === null ? readCapture(options.file) : followCapture(options.file, until);
+      for await (const chunk of options.file === '-' || until !== null ? withStalls(chunks, STALL) : chunks) {
         if (chunk === null) decoder.pause();
         else decoder.push(chunk);
         await out.settle(chunk === null);

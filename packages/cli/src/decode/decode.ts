@@ -1,4 +1,6 @@
 import { CaptureReader } from '@wirestream/core/capture/capturefile';
+import { ChartRows } from '@wirestream/core/capture/chartrows';
+import { chartSvg } from '@wirestream/core/capture/chartsvg';
 import { Dissector } from '@wirestream/core/capture/dissect';
 import { SinkList, type DecodeSink } from '@wirestream/core/capture/events';
 import { JsonLines } from '@wirestream/core/capture/jsonlines';
@@ -31,6 +33,8 @@ export interface DecodeOptions {
   readonly line: (line: string) => void;
   readonly inner?: { readonly write: (bytes: Uint8Array) => void; readonly format: 'pcap' | 'pcapng' };
   readonly udp?: { readonly write: (bytes: Uint8Array) => void; readonly withKeys: boolean };
+  /** takes a sequence chart, at the end */
+  readonly svg?: (bytes: Uint8Array) => void;
 }
 
 export interface DecodeResult {
@@ -50,6 +54,7 @@ export class Decoder {
   readonly #json: JsonLines | null;
   readonly #inner: InnerWriter | null;
   readonly #udp: UdpWriter | null;
+  readonly #chart: ChartRows | null;
   readonly #dissector: Dissector;
   readonly #reader: CaptureReader;
 
@@ -64,7 +69,9 @@ export class Decoder {
     this.#json = options.form === 'json' ? new JsonLines(line, this.#tally, options.summary) : null;
     this.#inner = inner === undefined ? null : new InnerWriter(inner.write, inner.format, application);
     this.#udp = udp === undefined ? null : new UdpWriter(udp.write, application, udp.withKeys ? ring.toKeyLog() : null);
-    const sinks = [this.#story, this.#json, this.#inner, this.#udp, this.#tally].filter((sink) => sink !== null);
+    this.#chart = options.svg === undefined ? null : new ChartRows();
+    const all = [this.#story, this.#json, this.#inner, this.#udp, this.#chart, this.#tally];
+    const sinks = all.filter((sink) => sink !== null);
     const sink: DecodeSink = sinks.length === 1 ? this.#tally : new SinkList(sinks);
     this.#dissector = new Dissector({ ...options.provider, ring, sink, listenPorts: ports });
     this.#reader = new CaptureReader(this.#dissector);
@@ -102,6 +109,10 @@ export class Decoder {
     this.#story?.flush();
     const { options } = this;
     const tally = this.#tally;
+    if (this.#chart !== null) {
+      this.#chart.finish();
+      options.svg!(new TextEncoder().encode(chartSvg(this.#chart, options.file)));
+    }
     if (this.#json !== null) this.#json.close();
     else if (options.form === 'text') {
       const lines = options.summary ? summary(tally, options.paint) : ['', ...totals(tally, options.paint)];

@@ -1,11 +1,15 @@
 import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
 import { Readable } from 'node:stream';
+import { setTimeout } from 'node:timers/promises';
 import { WirestreamError } from '@wirestream/core/device/errors';
 import { fileError } from './errors.js';
 
 /** How much is read at once, bytes. */
 const CHUNK = 256 * 1024;
+/** How often a file that is followed is looked at, ms. */
+const LOOK = 100;
 /** gzip (RFC 1952 §2.3.1). */
 const GZIP = [0x1f, 0x8b];
 /** Compressions that Node cannot undo, by their first bytes, and what can. */
@@ -42,6 +46,38 @@ export async function* readCapture(file: string, stdin: Readable = process.stdin
   } finally {
     if (file !== '-') source.destroy();
   }
+}
+
+/**
+ * The bytes of a capture that is still being written, until `stop`.
+ * @throws WirestreamError when it cannot be read, is compressed, or becomes shorter
+ */
+export async function* followCapture(file: string, stop: AbortSignal): AsyncGenerator<Uint8Array> {
+  let handle;
+  try {
+    handle = await open(file, 'r');
+    for (let position = 0; ;) {
+      const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafeSlow(CHUNK), 0, CHUNK, position);
+      if (position === 0 && begins(buffer, GZIP)) {
+        throw new WirestreamError('usage', `${file}: a compressed capture cannot be followed`, 'expand it first');
+      }
+      position += bytesRead;
+      if (bytesRead > 0) yield buffer.subarray(0, bytesRead);
+      else if (stop.aborted) return;
+      else if ((await handle.stat()).size < position) {
+        throw new WirestreamError('capture-truncated', `${file}: has become shorter while it was followed`);
+      } else await pause(LOOK, stop);
+    }
+  } catch (error) {
+    throw fileError(error, file);
+  } finally {
+    await handle?.close();
+  }
+}
+
+/** Waits, but not longer than until `stop`. */
+async function pause(ms: number, stop: AbortSignal): Promise<void> {
+  await setTimeout(ms, undefined, { signal: stop }).catch(() => undefined);
 }
 
 /** The first chunks, until there are enough bytes to tell by. */
