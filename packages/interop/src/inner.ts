@@ -35,7 +35,14 @@ async function main(): Promise<void> {
   process.stdin.on('end', () => stopper.abort()).resume();
   const opponent = await makeOpponent(job, stopper.signal);
   say(`kernel: ${opponent.description}; up after ${seconds(job)} s`);
-  const recorder = options.record === null ? null : new FixtureRecorder(options.record, opponent);
+  const recorder =
+    options.record === null
+      ? null
+      : new FixtureRecorder(options.record, job.command, {
+          kernel: opponent.description,
+          module: options.module === null ? 'stock wireguard module of that kernel' : options.module,
+          shell: opponent.shell,
+        });
   const lab = new Lab(opponent, {
     command: job.command,
     folder: job.folder,
@@ -47,7 +54,8 @@ async function main(): Promise<void> {
   const chosen = catalogue(['udp', 'tcp']).filter(
     (entry) =>
       (!options.quick || entry.quick) &&
-      options.only.every((words) => words.split(/\s+/).every((word) => entry.name.includes(word))),
+      (options.only.length === 0 ||
+        options.only.some((words) => words.split(/\s+/).every((word) => entry.name.includes(word)))),
   );
   const closed = (): string | null =>
     stopper.signal.aborted
@@ -58,7 +66,9 @@ async function main(): Promise<void> {
   const finished = (result: Result): void => {
     if (result.verdict !== 'skipped') process.stdout.write(table([result]));
   };
-  const results = await schedule(chosen, NETWORKS, async (entry, network) => lab.run(entry, network), finished, closed);
+  // The probe sees all networks alike, and fixtures are those of network 0.
+  const networks = options.record === null ? NETWORKS : 1;
+  const results = await schedule(chosen, networks, async (entry, network) => lab.run(entry, network), finished, closed);
   await opponent.stop();
   const run = {
     kernel: opponent.description,
@@ -95,6 +105,7 @@ async function makeOpponent(job: Job, signal: AbortSignal): Promise<Opponent> {
     initramfs: readFileSync(guest.initramfs),
     tap: TAP,
     folder,
+    plainPackets: options.record !== null,
   };
   const interrupted = new Promise<never>((_, reject) =>
     signal.addEventListener('abort', () => reject(new Error('interrupted'))),

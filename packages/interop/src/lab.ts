@@ -25,6 +25,8 @@ export interface Opponent {
   readonly options: KernelOptions;
   /** why it cannot carry WireGuard over TCP; null when it can */
   readonly noTcp: string | null;
+  /** by how much it is slower than a machine of its own would be */
+  readonly slowness: number;
   stop(): Promise<void>;
 }
 
@@ -63,8 +65,8 @@ export class Lab {
     };
     let result: Result;
     try {
-      await options.recorder?.begin(context);
-      result = await runScenario(entry, context, undefined, options.signal);
+      await options.recorder?.begin();
+      result = await runScenario(entry, context, undefined, options.signal, opponent.slowness);
       if (result.verdict === 'passed') await options.recorder?.end(entry, context);
       if (result.verdict === 'failed') await this.#keep(result, context);
     } finally {
@@ -163,6 +165,7 @@ export async function machineOpponent(machine: Machine, packaged: string, own: b
     shell: machine.agent,
     options: { messages: 'dmesg', device: 'eth0', folder: '/tmp' },
     noTcp: await lacksTcp(machine.agent),
+    slowness: machine.accelerator === 'tcg' ? 3 : 1,
     stop: async () => machine.stop(),
   };
 }
@@ -220,6 +223,7 @@ export async function namespaceOpponent(
           `LOG_LEVEL=verbose WIRESTREAM_TRANSPORT=${transport} ${quoted(standIn.daemon)} ${name} >>${state}/daemon.log 2>&1`,
       },
       noTcp: null,
+      slowness: 1,
       stop,
     };
   }
@@ -231,7 +235,14 @@ export async function namespaceOpponent(
     );
   }
   const release = readFileSync('/proc/sys/kernel/osrelease', 'utf8').trim();
-  return { description: `Linux ${release}, this host's`, shell, options: common, noTcp: await lacksTcp(shell), stop };
+  return {
+    description: `Linux ${release}, this host's`,
+    shell,
+    options: common,
+    noTcp: await lacksTcp(shell),
+    slowness: 1,
+    stop,
+  };
 }
 
 function namespaceOf(pid: number | 'self'): string {

@@ -10,7 +10,7 @@ export interface Options {
   readonly module: string | null;
   readonly wg: string | null;
   readonly record: string | null;
-  /** words that a scenario's name has to contain, all of them; empty for all scenarios */
+  /** a scenario's name has to contain all words of one of them; empty for all scenarios */
   readonly only: readonly string[];
   /** where reports go */
   readonly results: string;
@@ -22,7 +22,7 @@ export interface Options {
 export const HELP = `npm run interop -- [OPTIONS]: scenarios against a real Linux kernel
 
   --quick              a subset that takes at most 4 minutes
-  --only WORDS         only scenarios whose names have all these words; may be given several times
+  --only WORDS         only scenarios whose names have all these words; given several times, any of them
   --module FILE        a wireguard.ko for the kernel of the virtual machine, such as one with TCP transport
   --wg FILE            the wg that belongs to it
   --host-kernel        this host's kernel in a namespace, instead of a virtual machine

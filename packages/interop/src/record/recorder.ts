@@ -3,6 +3,8 @@ import type { Context } from '../scenario/context.js';
 
 /** Keeps what a scenario put on the wire. */
 export interface Recorder {
-  begin(context: Context): Promise<void>;
+  /** before anything is made for the scenario */
+  begin(): Promise<void>;
+  /** when it has passed, and both ends are still there */
   end(entry: Entry, context: Context): Promise<void>;
 }

@@ -46,12 +46,16 @@ export interface Result {
   kept: string | null;
 }
 
-/** Runs one scenario. Neither a step nor the time that it takes can make this fail or hang. */
+/**
+ * Runs one scenario. Neither a step nor the time that it takes can make this fail or hang.
+ * @param slowness by how much the steps' time limits are multiplied
+ */
 export async function runScenario<C>(
   scenario: Scenario<C>,
   context: C,
   clock: () => number = () => performance.now(),
   signal?: AbortSignal,
+  slowness = 1,
 ): Promise<Result> {
   const began = clock();
   const log: LogEntry[] = [];
@@ -69,7 +73,7 @@ export async function runScenario<C>(
     const entry: LogEntry = { at: clock() - began, side: step.side, text: step.text, outcome: null };
     log.push(entry);
     try {
-      entry.outcome = (await limited(step.run(context), step.limit, signal)) ?? 'done';
+      entry.outcome = (await limited(step.run(context), step.limit * slowness, signal)) ?? 'done';
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       entry.outcome = `FAILED: ${message}`;

@@ -119,8 +119,8 @@ export class OurEnd implements End {
     this.#capturing = true;
     const { us, kernel } = this.plan;
     const ports = `port ${us.port} or port ${kernel.port}`;
-    await this.sh(captureScript(join(this.folder, 'us-outer.pcap'), this.device, ports));
-    await this.sh(captureScript(join(this.folder, 'us-inner.pcap'), this.name, ''));
+    await this.sh(captureScript(this.side, join(this.folder, 'us-outer.pcap'), this.device, ports));
+    await this.sh(captureScript(this.side, join(this.folder, 'us-inner.pcap'), this.name, ''));
   }
 
   async collect(): Promise<Map<string, Buffer>> {

@@ -10,7 +10,7 @@ export interface Output {
 }
 
 /** Seconds that an answer may take longer than its command was given: emulation is slow. */
-const SLACK = 15;
+const SLACK = 60;
 /** No answer is longer, bytes of base64. */
 const LINE_MAX = 128 << 20;
 

@@ -14,6 +14,8 @@ export interface MachineOptions {
   readonly initramfs: Buffer;
   /** existing tap device in this network namespace */
   readonly tap: string;
+  /** packets on the tap as they would be on a wire: no offloads */
+  readonly plainPackets: boolean;
   /** for the socket, the initramfs and the console's log */
   readonly folder: string;
 }
@@ -22,6 +24,8 @@ export interface MachineOptions {
 const KVM_PATIENCE = 10_000;
 /** Emulated on a busy machine it has taken 40 s. */
 const TCG_PATIENCE = 150_000;
+const NO_OFFLOADS =
+  ',csum=off,gso=off,host_tso4=off,host_tso6=off,host_ufo=off,guest_csum=off,guest_tso4=off,guest_tso6=off,guest_ufo=off';
 const MEMORY_MIB = 640;
 
 interface Platform {
@@ -127,7 +131,7 @@ export class Machine {
 function machineArguments(
   platform: Platform,
   accelerator: Accelerator,
-  { kernel, tap }: MachineOptions,
+  { kernel, tap, plainPackets }: MachineOptions,
   initramfs: string,
   socket: string,
   consoleLog: string,
@@ -146,7 +150,12 @@ function machineArguments(
     ...['-serial', `file:${consoleLog}`],
     ...['-device', 'virtio-serial-pci', '-chardev', `socket,id=agent,path=${socket}`],
     ...['-device', `virtserialport,chardev=agent,name=${PORT_NAME}`],
-    ...['-netdev', `tap,id=net0,ifname=${tap},script=no,downscript=no`, '-device', 'virtio-net-pci,netdev=net0'],
+    ...[
+      '-netdev',
+      `tap,id=net0,ifname=${tap},script=no,downscript=no`,
+      '-device',
+      `virtio-net-pci,netdev=net0${plainPackets ? NO_OFFLOADS : ''}`,
+    ],
     ...['-device', 'virtio-rng-pci'],
   ];
 }
