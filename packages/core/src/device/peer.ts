@@ -4,7 +4,6 @@ import { PeerControl } from '../control/peercontrol.js';
 import type { CookieJar } from '../cookie/jar.js';
 import { TRANSPORT_HEADER_LENGTH, TRANSPORT_OVERHEAD } from '../messages/constants.js';
 import { paddedLength, writeTransportHeader } from '../messages/write.js';
-import { compareBytes } from '../noise/bytes.js';
 import { KEEPALIVE_TIMEOUT, REJECT_AFTER_TIME, REKEY_AFTER_TIME, REKEY_TIMEOUT } from '../noise/constants.js';
 import type { Handshake } from '../noise/handshake.js';
 import type { Keypair } from '../noise/keypair.js';
@@ -20,6 +19,7 @@ import type { Scheduled } from './deadlines.js';
 import type { Device } from './device.js';
 import { KeyDoubt } from './doubt.js';
 import { DropCounters } from './drops.js';
+import { Initiations } from './initiations.js';
 import { PathChoice } from './path.js';
 import { PeerEndpoint } from './peerendpoint.js';
 import type { PeerSnapshot } from './snapshot.js';
@@ -37,32 +37,11 @@ import { HANDSHAKE_ATTEMPTS_MAX, PeerTimers } from './timers.js';
  * connection suspect, so that a new one is dialled beside it.
  */
 
-/** Least time between two initiations to one peer, ms: twice the receiver's flood guard (20 ms), because the network may bunch them. */
-const INITIATION_SPACING = 40;
-/** An initiation that is unanswered on a fresh TCP connection is repeated once after this, ms (KERNEL.md row 2). */
-const FRESH_REPEAT = 1_000;
-/**
- * The same where the other end's initiation would stand if the two crossed: the end whose initiation stands repeats first, so that
- * the repetitions do not cross again, ms.
- */
-const FRESH_REPEAT_YIELDING = 1_500;
-/**
- * Our initiation stands against the peer's for this long, ms, which is past its own repetition. A peer that still insists does not take ours, perhaps
- * because our wall clock was set back and it holds them for replays: then its own is answered.
- */
-const TIE_PATIENCE = 1_250;
-/**
- * When both ends answer each other's initiation neither handshake completes (over UDP nothing forbids it), and both would begin again
- * together: the end with the higher key waits for this much longer, ms.
- */
-const YIELDING_WAIT = 1_000;
 /**
  * An initiation that was answered with a cookie is repeated with it after this, ms. The paper leaves it to the retry timer (§6.6, 5 s), so that a
  * peer under load is not hurried; once per cookie, that is one message in two minutes, it can be sooner, and who has a cookie connects within seconds.
  */
 const COOKIE_REPEAT = 1_000;
-/** Initiations unanswered for so long make the connection that they went out on suspect, ms: TCP would have delivered them. */
-const SUSPECT_AFTER = REKEY_TIMEOUT;
 
 const NOTHING = new Uint8Array(0);
 
@@ -81,6 +60,8 @@ export class Peer implements Scheduled, LinksOwner {
   readonly endpoint = new PeerEndpoint();
   /** whether data waits because the peer may have lost its keys (over TCP, where connections tell) */
   readonly doubt = new KeyDoubt();
+  /** when a handshake may be begun, and which stands of two that crossed */
+  readonly initiations = new Initiations(this);
   datagram: DatagramCarrier | null = null;
   /** what the peer says of itself, and what it is told of us */
   readonly control = new PeerControl(this);
@@ -96,19 +77,6 @@ export class Peer implements Scheduled, LinksOwner {
   txBytes = 0;
   /** wall clock, ms; 0 before the first */
   lastHandshake = 0;
-
-  /** when the last initiation was sent, and on what */
-  #initiationAt = -Infinity;
-  #initiationCarrier: Carrier | null = null;
-  /** one handshake at a time, whichever end began it (kernel send.c): ours or theirs is given its chance first */
-  #notBefore = -Infinity;
-  /** since when initiations went unanswered on the connection that the last one went out on */
-  #unansweredSince = Infinity;
-  /** since when our unanswered initiations stand against the peer's */
-  #tiedSince = Infinity;
-  /** an initiation that is to go out on a fresh connection: held back by the spacing, or the one repetition */
-  #deferredAt = Infinity;
-  #deferredOn: Connection | null = null;
 
   constructor(
     readonly device: Device,
@@ -285,10 +253,10 @@ export class Peer implements Scheduled, LinksOwner {
     if (this.transport === 'auto' && !this.hasSession(now)) this.path.beginning(now);
     const carrier = this.#handshakeCarrier(retry);
     if (carrier === null) return this.#wantCarrier(now);
-    if (now >= this.#notBefore) this.#sendInitiation(now, carrier);
+    const { notBefore } = this.initiations;
+    if (now >= notBefore) this.#sendInitiation(now, carrier);
     // Whatever waits for keys must not wait for the next packet to ask for them again.
-    else if (this.timers.retryHandshake === Infinity && !this.hasSession(now))
-      this.timers.retryHandshake = this.#notBefore;
+    else if (this.timers.retryHandshake === Infinity && !this.hasSession(now)) this.timers.retryHandshake = notBefore;
   }
 
   /** Where an initiation goes out. Where both transports are open to it, repetitions alternate between them. */
@@ -319,49 +287,31 @@ export class Peer implements Scheduled, LinksOwner {
   identityChanged(): void {
     this.keypairs.expire();
     this.doubt.end();
-    this.#initiationAt = this.#notBefore = -Infinity;
-    this.#unansweredSince = this.#tiedSince = Infinity;
+    this.initiations.forget();
   }
 
   /** An initiation on this connection, now or as soon as the spacing allows. */
   initiateOn(now: number, connection: Connection): void {
     if (!this.handshake.isPossible || !this.device.hasIdentity) return;
-    if (now >= this.#initiationAt + INITIATION_SPACING) this.#sendInitiation(now, connection);
-    else this.#defer(connection, this.#initiationAt + INITIATION_SPACING);
+    const { spacedUntil } = this.initiations;
+    if (now >= spacedUntil) this.#sendInitiation(now, connection);
+    else this.initiations.defer(connection, spacedUntil);
   }
 
   /** A handshake there, whatever the path is; where there is none to begin now, another occasion will come. */
   initiateOver(now: number, carrier: Carrier): void {
     if (!this.handshake.isPossible || !this.device.hasIdentity) return;
-    if (now >= this.#initiationAt + INITIATION_SPACING) this.#sendInitiation(now, carrier);
+    if (now >= this.initiations.spacedUntil) this.#sendInitiation(now, carrier);
   }
 
   #sendInitiation(now: number, carrier: Carrier): void {
-    const anew = this.handshake.state !== 'initiationCreated' || now >= this.#initiationAt + 2 * REKEY_TIMEOUT;
+    const anew = this.initiations.isAnew(now);
     const message = this.device.makeInitiation(this, now);
     if (message === null) return;
     this.timers.initiationSent(now);
     if (!this.sendControl(now, carrier, message)) return;
-    this.#initiationAt = now;
     if (this.transport === 'auto') this.path.initiated(now, carrier);
-    this.#notBefore = this.timers.retryHandshake;
-    if (anew) this.#tiedSince = Infinity;
-    if (carrier !== this.#initiationCarrier || this.#unansweredSince === Infinity) this.#unansweredSince = now;
-    else if (this.#isSilent(now, carrier)) this.links.suspect(now);
-    const fresh = carrier.transport === 'tcp' && (carrier as Connection).lastReceived === -Infinity;
-    const repeated = carrier === this.#initiationCarrier;
-    this.#initiationCarrier = carrier;
-    if (fresh && !repeated && (carrier as Connection).direction === 'outbound') {
-      this.#defer(carrier as Connection, now + this.#freshRepeat);
-    } else {
-      this.#deferredAt = Infinity;
-    }
-  }
-
-  /** Whether initiations keep going out on a connection on which nothing has come for as long. */
-  #isSilent(now: number, carrier: Carrier): boolean {
-    if (carrier.transport !== 'tcp') return false;
-    return now >= Math.max(this.#unansweredSince, (carrier as Connection).lastReceived) + SUSPECT_AFTER;
+    if (this.initiations.sent(now, carrier, anew)) this.links.suspect(now);
   }
 
   /** Sends a handshake message or cookie reply. @returns false when the carrier had no room */
@@ -380,46 +330,15 @@ export class Peer implements Scheduled, LinksOwner {
   /** The peer is under load and gave us the first cookie for a while: our initiation, without one, was not looked at. */
   cookieReceived(now: number): void {
     if (this.handshake.state !== 'initiationCreated') return;
-    this.#notBefore = this.timers.retryHandshake = Math.min(this.timers.retryHandshake, now + COOKIE_REPEAT);
+    this.timers.retryHandshake = Math.min(this.timers.retryHandshake, now + COOKIE_REPEAT);
+    this.initiations.notBefore = this.timers.retryHandshake;
     this.device.touch(this);
-  }
-
-  /** Whether our own initiation went out less than REKEY_TIMEOUT ago and is unanswered. */
-  hasInitiationOutstanding(now: number): boolean {
-    return this.handshake.state === 'initiationCreated' && now < this.#initiationAt + REKEY_TIMEOUT;
-  }
-
-  /**
-   * Whether our outstanding initiation stands against one of the peer's that crosses it: the lower static key stays the initiator (KERNEL.md row
-   * 14; over TCP only, as stock WireGuard has no such rule), but not for ever.
-   */
-  standsInTie(now: number): boolean {
-    return this.#isLower && this.hasInitiationOutstanding(now) && now < this.#tiedSince + TIE_PATIENCE;
-  }
-
-  /** The peer's initiation gave way to ours, on this connection. */
-  tied(now: number, connection: Connection): void {
-    this.drops.count('initiation-tie');
-    this.#tiedSince = Math.min(this.#tiedSince, now);
-    // Ours may have gone out on a path that leads nowhere, while this connection works: there it will reach the peer.
-    this.#defer(connection, Math.max(now, this.#initiationAt + this.#freshRepeat));
-  }
-
-  get #isLower(): boolean {
-    const { identity } = this.device;
-    return identity !== null && compareBytes(identity.publicKey, this.publicKey) < 0;
-  }
-
-  get #freshRepeat(): number {
-    return this.#isLower ? FRESH_REPEAT : FRESH_REPEAT_YIELDING;
   }
 
   /** New keys, by either role. */
   sessionDerived(now: number, responded: boolean): void {
-    if (responded) this.#notBefore = now + REKEY_TIMEOUT + (this.#isLower ? 0 : YIELDING_WAIT);
-    this.#unansweredSince = this.#tiedSince = Infinity;
+    this.initiations.sessionDerived(now, responded);
     this.timers.sessionDerived(now);
-    this.#deferredAt = Infinity;
     this.device.touch(this);
   }
 
@@ -428,8 +347,7 @@ export class Peer implements Scheduled, LinksOwner {
     this.doubt.end();
     this.timers.handshakeComplete();
     this.lastHandshake = this.device.wallTime();
-    this.#initiationCarrier = null;
-    this.#deferredAt = Infinity;
+    this.initiations.completed();
     if (carrier?.transport === 'tcp') this.links.handshakeCompleted(now, carrier as Connection);
     if (carrier !== null && this.transport === 'auto') this.path.completed(now, carrier);
     this.device.touch(this);
@@ -497,12 +415,6 @@ export class Peer implements Scheduled, LinksOwner {
     this.#seal(now, keypair, connection, connection.slab, room + TRANSPORT_HEADER_LENGTH, 0, 0, room);
   }
 
-  #defer(connection: Connection, at: number): void {
-    this.#deferredOn = connection;
-    this.#deferredAt = at;
-    this.device.touch(this);
-  }
-
   // ---- time
 
   /** When `wake` wants to be called. */
@@ -512,13 +424,13 @@ export class Peer implements Scheduled, LinksOwner {
   }
 
   #ownNext(): number {
-    return Math.min(this.timers.next(), this.#deferredAt, this.doubt.endsAt);
+    return Math.min(this.timers.next(), this.initiations.deferredAt, this.doubt.endsAt);
   }
 
   /** What `next` is for, for people and logs. */
   whyNext(): string {
     const at = this.next();
-    if (at === this.#deferredAt) return 'initiation on a fresh connection';
+    if (at === this.initiations.deferredAt) return 'initiation on a fresh connection';
     if (at === this.doubt.endsAt) return 'data that waits for keys';
     if (at === this.control.next()) return 'announcement';
     if (at === this.path.next()) return 'choice of transport';
@@ -527,11 +439,9 @@ export class Peer implements Scheduled, LinksOwner {
   }
 
   wake(now: number): void {
-    if (now >= this.#deferredAt) {
-      const connection = this.#deferredOn!;
-      this.#deferredAt = Infinity;
-      this.#deferredOn = null;
-      if (connection.isUsable) this.#sendInitiation(now, connection);
+    if (now >= this.initiations.deferredAt) {
+      const connection = this.initiations.takeDeferred();
+      if (connection !== null) this.#sendInitiation(now, connection);
     }
     if (now >= this.doubt.endsAt) {
       this.doubt.end();
@@ -592,8 +502,7 @@ export class Peer implements Scheduled, LinksOwner {
   close(): void {
     this.links.close();
     this.timers.clear();
-    this.#deferredAt = Infinity;
-    this.#deferredOn = null;
+    this.initiations.takeDeferred();
     this.doubt.end();
     this.staged.clear();
     this.wipeKeys();

@@ -201,7 +201,7 @@ function receiveInitiation(
   }
 
   const isFirstWord = connection !== null && connection.peer === null;
-  const tie = connection !== null && peer.standsInTie(now);
+  const tie = connection !== null && peer.initiations.standsInTie(now);
   const oldIndex = peer.handshake.localIndex;
   const verdict = tie
     ? peer.handshake.acknowledgeInitiation(opened, now)
@@ -213,7 +213,8 @@ function receiveInitiation(
   const carrier = authenticated(device, now, peer, connection, from, true);
   if (isFirstWord && peer.hasSession(now)) peer.doubt.initiated(now, connection, peer.keypairs.current!.birth);
   if (tie) {
-    peer.tied(now, connection);
+    peer.drops.count('initiation-tie');
+    peer.initiations.tied(now, connection);
     return Verdict.authentic;
   }
   device.indices.remove(oldIndex);

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import type { Endpoint } from '@wirestream/core/address/endpoint';
 import { Device } from '@wirestream/core/device/device';
 import { KeyDoubt } from '@wirestream/core/device/doubt';
+import { Initiations } from '@wirestream/core/device/initiations';
 import { Peer } from '@wirestream/core/device/peer';
 import { PeerEndpoint } from '@wirestream/core/device/peerendpoint';
 import { Violation } from '@wirestream/core/sim/violation';
@@ -126,12 +127,12 @@ describe('a wrong engine is caught', () => {
   }, 120_000);
 
   test('it forgets the tie-break: each answers the other’s initiation', () => {
-    mutate(Peer.prototype, 'standsInTie', () => false);
+    mutate(Initiations.prototype, 'standsInTie', () => false);
     expect(caught(() => scenario.bothDialAtOnce({}))).toBe('both dial at once');
   });
 
   test('its tie-break deadlocks: each waits for an answer to its own', () => {
-    mutate(Peer.prototype, 'standsInTie', (self, _right, [now]) => self.hasInitiationOutstanding(now));
+    mutate(Initiations.prototype, 'standsInTie', (self, _right, [now]) => self.isOutstanding(now));
     expect(caught(() => scenario.bothDialAtOnce({}))).toBe('both dial at once');
     expect(found()).toBe('liveness');
   });
@@ -144,10 +145,7 @@ describe('a wrong engine is caught', () => {
   });
 
   test('its tie-break stands for ever, also against a peer that holds its initiations for replays', () => {
-    mutate(Peer.prototype, 'tied', (self, right, [now, connection]) => {
-      right(now, connection);
-      self.identityChanged();
-    });
+    mutate(Initiations.prototype, 'tied', (self, _right, [now, connection]) => self.defer(connection, now + 1_000));
     const options = { how: 'crash' as const, down: 300, mutual: true, skew: -3_600_000, bound: 2_500 };
     const found = [1, 2, 3, 4].map((seed) => caught(() => scenario.restarted({ ...options, seed })));
     expect(found).toContain('restarted');
