@@ -9,6 +9,7 @@ const MARGIN = 16;
 const TITLE = 44;
 const COLOURS = {
   'wirestream-tcp': '#1f6feb',
+  'wirestream-records': '#0a3d91',
   'wirestream-udp': '#57a0ff',
   'wireguard-go': '#9a6700',
   openvpn: '#8c6ca8',

@@ -5,7 +5,7 @@ const RATE = { rtt: 0, loss: 0, rate: 100 };
 /** A link that is far and loses packets: what a carrier over TCP is for. */
 const LOSS = { rtt: 40, loss: 1, rate: 0 };
 /** Nobody else is compared with there, and a minute of each would make it long. */
-const ON_LOSS = ['wirestream-tcp', 'wirestream-udp', 'wireguard-go'];
+const ON_LOSS = ['wirestream-tcp', 'wirestream-records', 'wirestream-udp', 'wireguard-go'];
 /** Who is left out of a quick run, on which link. */
 const NOT_QUICK = { rate: ['openvpn'], loss: ['wireguard-go'] };
 

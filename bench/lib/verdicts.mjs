@@ -13,6 +13,9 @@ import { ratio } from './series.mjs';
 
 const TCP = 'wirestream-tcp';
 const UDP = 'wirestream-udp';
+const RECORDS = 'wirestream-records';
+/** What counts as no worse: rounds differ by more than that. */
+const NO_WORSE = 1.1;
 const MB = 1e6;
 
 /**
@@ -23,8 +26,14 @@ export function verdicts({ direct, rate, loss, rootless, micro }) {
   return [
     ...(direct === undefined
       ? []
-      : [...throughput(direct), ...processors(direct), ...idlePings(direct), ...memory(direct)]),
-    ...(rate === undefined ? [] : loadedPings(rate)),
+      : [
+          ...throughput(direct),
+          ...processors(direct),
+          ...idlePings(direct),
+          ...recordPings(direct, 'the bare link'),
+          ...memory(direct),
+        ]),
+    ...(rate === undefined ? [] : [...loadedPings(rate), ...recordPings(rate, `${rate.shape.rate} Mbit/s`)]),
     ...(loss === undefined ? [] : lossy(loss)),
     ...(rootless === undefined ? [] : userSpace(rootless)),
     ...(micro === undefined ? [] : streams(micro)),
@@ -36,6 +45,7 @@ function throughput(direct) {
   const goodput = (flows) => (result) => result.loads[flows].mbits;
   return [
     [TCP, 6],
+    [RECORDS, 10],
     [UDP, 4],
   ].flatMap(([id, times]) => {
     const out = [];
@@ -58,23 +68,40 @@ function userSpace({ results: [pasta, ...tunnels] }) {
 
 function processors(direct) {
   const flows = direct.flows[0];
-  return [TCP, UDP].flatMap((id) => {
+  return [
+    [TCP, 0.2],
+    [RECORDS, 0.1],
+    [UDP, 0.2],
+  ].flatMap(([id, times]) => {
     const by = ratio(direct, id, REFERENCE, (result) => result.loads[flows].cpuPerGB);
-    return by === null ? [] : [atMost(`${id}: CPU seconds per GB, both ends, by ${REFERENCE}'s`, 0.2, by.median, '×')];
+    return by === null
+      ? []
+      : [atMost(`${id}: CPU seconds per GB, both ends, by ${REFERENCE}'s`, times, by.median, '×')];
   });
 }
 
 function idlePings(direct) {
   const reference = find(direct, REFERENCE)?.idlePing?.p50;
   if (reference === undefined) return [];
-  return [TCP, UDP].flatMap((id) => {
+  return [TCP, RECORDS, UDP].flatMap((id) => {
     const own = find(direct, id)?.idlePing?.p50;
     return own === undefined ? [] : [atMost(`${id}: idle ping, median (target: ${REFERENCE}'s)`, reference, own, 'ms')];
   });
 }
 
+/** Longer records must not make others wait longer. */
+function recordPings(series, on) {
+  const [standard, records] = [TCP, RECORDS].map((id) => find(series, id));
+  if (standard === undefined || records === undefined) return [];
+  return ['idlePing', 'loadedPing'].flatMap((kind) => {
+    if (!standard[kind] || !records[kind]) return [];
+    const what = `ping ${kind === 'idlePing' ? 'idle' : 'under load'} on ${on}, median, with offload records by that without`;
+    return [atMost(what, NO_WORSE, records[kind].p50 / standard[kind].p50, '×')];
+  });
+}
+
 function memory(direct) {
-  return [TCP, UDP].flatMap((id) => {
+  return [TCP, RECORDS, UDP].flatMap((id) => {
     const own = find(direct, id);
     if (own === undefined) return [];
     const most = direct.flows.flatMap((flows) => [
@@ -86,7 +113,7 @@ function memory(direct) {
 }
 
 function loadedPings(rate) {
-  return [TCP, UDP].flatMap((id) => {
+  return [TCP, RECORDS, UDP].flatMap((id) => {
     const own = find(rate, id);
     if (!own?.idlePing || !own.loadedPing) return [];
     const more = own.loadedPing.p50 - own.idlePing.p50;
@@ -100,7 +127,12 @@ function lossy(loss) {
   const out = [];
   const by = ratio(loss, TCP, UDP, (result) => result.loads[flows].mbits);
   if (by !== null) out.push(atLeast(`goodput over TCP by that over UDP at ${on}`, 1.5, by.median, '×'));
-  for (const id of [TCP, UDP]) {
+  const records = ratio(loss, RECORDS, TCP, (result) => result.loads[flows].mbits);
+  if (records !== null) {
+    out.push(atLeast(`goodput with offload records by that without at ${on}`, 1 / NO_WORSE, records.median, '×'));
+    out.push(...recordPings(loss, on));
+  }
+  for (const id of [TCP, RECORDS, UDP]) {
     const stall = find(loss, id)?.loads[flows].longestStall;
     if (stall) out.push(atMost(`${id}: longest stall in ${loss.seconds} s at ${on}`, 2, stall.max, 's'));
   }
