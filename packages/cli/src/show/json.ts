@@ -40,6 +40,7 @@ function peerToJson(peer: PeerSnapshot, shown: ShownDevice): Record<string, unkn
     transport: tcp || peer.transport !== shown.device.transport ? peer.transport : null,
     extensions: peer.extensions !== shown.device.extensions ? peer.extensions !== false : null,
     announced: peer.announced ?? null,
+    path: peer.path ?? null,
     tcp: tcp
       ? {
           connections: peer.connections.map((connection) => connectionToJson(connection, shown)),

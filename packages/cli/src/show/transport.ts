@@ -3,6 +3,7 @@ import type {
   ConnectionSnapshot,
   DeviceSnapshot,
   EndedSnapshot,
+  PathSnapshot,
   PeerSnapshot,
 } from '@wirestream/core/device/snapshot';
 import { showEndpoint, type ShownDevice } from './device.js';
@@ -30,6 +31,7 @@ export function peerTransportLines(peer: PeerSnapshot, shown: ShownDevice, paint
   if (peer.transport !== shown.device.transport) lines.push(['transport', peer.transport]);
   if (peer.extensions !== shown.device.extensions) lines.push(['extensions', peer.extensions === false ? 'off' : 'on']);
   if (peer.transport === 'udp') return lines;
+  if (peer.path !== undefined) lines.push(['path', pathText(peer.path)]);
   if (peer.announced !== undefined) lines.push(['announced', announced(peer.announced)]);
   for (const connection of peer.connections) {
     lines.push([`connection ${connection.id}`, describe(connection, shown, paint)]);
@@ -44,6 +46,11 @@ export function peerTransportLines(peer: PeerSnapshot, shown: ShownDevice, paint
 /** Whether anything of a device may be carried over TCP. */
 export function mayUseTcp(device: DeviceSnapshot): boolean {
   return device.transport !== 'udp' || device.peers.some(({ transport }) => transport !== 'udp');
+}
+
+/** `udp; UDP answered first`. */
+function pathText({ transport, reason, moves }: PathSnapshot): string {
+  return `${transport}; ${reason}${moves === 0 ? '' : `; moved ${moves} time${moves === 1 ? '' : 's'}`}`;
 }
 
 /** `tcp port 51820, udp port 51820; offload, probe`. */

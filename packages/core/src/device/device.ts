@@ -256,7 +256,7 @@ export class Device {
 
   /** A peer's messages take another transport now. */
   moved(now: number, peer: Peer, why: string): void {
-    this.#tap?.moved?.(now, peer, why);
+    this.#tap?.moved(now, peer, why);
   }
 
   // ---- what happened: listeners

@@ -49,7 +49,7 @@ export interface DeviceTap {
   /** The peer's outgoing messages take this connection from now on. */
   activated(now: number, connection: Connection): void;
   /** Where the transport is left to us (`peer.path`): the peer's outgoing messages take another one from now on. */
-  moved?(now: number, peer: Peer, why: string): void;
+  moved(now: number, peer: Peer, why: string): void;
   /** A connection is over. @param why as the driver saw it; null when it was closed from here */
   closed(connection: Connection, why: CloseReason | null): void;
 }

@@ -37,6 +37,9 @@ function begin(): void {
     wake: { fd: wakeFd, act: takeCommands },
     ...(keyLog ? { keyLog: (lines: string) => say({ type: 'keys', lines }) } : {}),
   });
+  // Seconds. For tests, and for networks that change more often than every five minutes.
+  const probes = Number(process.env['WIRESTREAM_PROBE_INTERVAL'] ?? 0);
+  if (probes > 0) engine.device.probeInterval = probes * 1000;
   engine.configure(start.settings);
   say({
     type: 'ready',

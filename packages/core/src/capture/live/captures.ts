@@ -112,6 +112,7 @@ function everybody(taps: readonly DeviceTap[]): DeviceTap {
     opened: (...news) => taps.forEach((tap) => tap.opened(...news)),
     promoted: (...news) => taps.forEach((tap) => tap.promoted(...news)),
     activated: (...news) => taps.forEach((tap) => tap.activated(...news)),
+    moved: (...news) => taps.forEach((tap) => tap.moved(...news)),
     closed: (...news) => taps.forEach((tap) => tap.closed(...news)),
   };
 }

@@ -227,6 +227,15 @@ export class TapEncoder implements DeviceTap {
     this.#connection(Kind.activated, connection, connection.peer);
   }
 
+  moved(now: number, peer: Peer, why: string): void {
+    this.#now = now;
+    if (!this.#isWanted(peer)) return;
+    const number = this.#numberOf(peer);
+    const f = this.#fresh(Kind.moved, 0);
+    f.peer = number;
+    this.#putText(`${peer.path.current.toUpperCase()} now: ${why}`);
+  }
+
   closed(connection: Connection, why: CloseReason | null): void {
     this.#writers.delete(connection);
     this.#connection(Kind.closed, connection, connection.peer, why ?? '');

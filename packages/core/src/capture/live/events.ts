@@ -43,6 +43,8 @@ export const Kind = {
   resync: 11,
   /** `length` events did not fit and are missing here */
   lost: 12,
+  /** text: where `Transport = auto` takes the peer's messages to now, and why */
+  moved: 13,
 } as const;
 export type Kind = (typeof Kind)[keyof typeof Kind];
 

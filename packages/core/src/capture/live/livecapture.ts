@@ -131,6 +131,9 @@ export class LiveCapture {
           `carrier change: messages to ${this.#ofPeer(event.peer)} take TCP connection ${event.connection} now`,
         );
         break;
+      case Kind.moved:
+        this.#remark(event, `transport change: messages to ${this.#ofPeer(event.peer)} take ${event.text}`);
+        break;
       case Kind.dropped:
         this.#dropped(event);
         break;
