@@ -3,10 +3,13 @@ import { addresses, dns, rules, socks5 } from './addresses.js';
 import { allowedIps } from './allowedips.js';
 import { captureBytes, captureFiles, decoding } from './capture.js';
 import { configFiles, configTexts, configWords } from './config.js';
+import { controlBytes, controlMessages, controlRation, controlSilence } from './control.js';
 import { cookies } from './cookie.js';
 import { engine, engineScenarios } from './engine.js';
+import { fragments } from './fragments.js';
 import { handshakeAgrees, handshakeMutation, handshakeRefusals, initiationOrder, timestamps } from './handshake.js';
 import { headerFields, headerWriting, resync } from './header.js';
+import { keyFiles } from './keyfiles.js';
 import { backoff, deadlines, pendingList, ranges, staged } from './lists.js';
 import { classification, messageWriting } from './messages.js';
 import { checksums, coalescer, segmenter, segmenterAny } from './offload.js';
@@ -36,6 +39,10 @@ export const TARGETS: readonly Target[] = [
   handshakeRefusals,
   initiationOrder,
   timestamps,
+  controlMessages,
+  controlBytes,
+  controlRation,
+  controlSilence,
   cookies,
   rateLimiter,
   replayWindow,
@@ -54,10 +61,12 @@ export const TARGETS: readonly Target[] = [
   rules,
   socks5,
   dns,
+  keyFiles,
   captureFiles,
   captureBytes,
   decoding,
   reassembly,
+  fragments,
   checksums,
   segmenter,
   segmenterAny,
