@@ -45,17 +45,24 @@ describe('Transport = auto', () => {
     expect(moves).toBeLessThan(12);
   });
 
-  test('a peer that answers no probes is given up on UDP when its handshakes fail', () => {
-    const world = autoWorld(1);
-    world.host(1).device.extensions = false;
-    world.pingEvery(200, 0, 1, 60 * 5);
-    world.run(10_000);
-    expect(world.peer(0, 1).path.current).toBe('udp');
-    world.limitDatagrams(0, 1, -1);
-    world.run(40_000);
-    expect([world.peer(0, 1).path.current, world.peer(1, 0).path.current]).toEqual(['tcp', 'tcp']);
-    world.stop();
-  });
+  test.each([
+    ['with Extensions = off', false, 0],
+    ['of an older control version, with no abilities', true, 0],
+  ])(
+    'a peer that answers no probes is given up on UDP when its handshakes fail: one %s',
+    (_, extensions, abilities) => {
+      const world = autoWorld(1);
+      Object.assign(world.host(1).device, { extensions, abilities });
+      world.pingEvery(200, 0, 1, 60 * 5);
+      world.run(10_000);
+      expect(world.peer(0, 1).path.current).toBe('udp');
+      expect([world.peer(0, 1).control.isKnown, world.peer(0, 1).control.abilities]).toEqual([extensions, 0]);
+      world.limitDatagrams(0, 1, -1);
+      world.run(40_000);
+      expect([world.peer(0, 1).path.current, world.peer(1, 0).path.current]).toEqual(['tcp', 'tcp']);
+      world.stop();
+    },
+  );
 });
 
 describe('a listener that moves', () => {
