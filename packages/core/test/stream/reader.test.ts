@@ -53,6 +53,19 @@ function cut(bytes: Uint8Array, places: number[]): Uint8Array[] {
 describe('record reader', () => {
   const stream = [record(1), record(4, 32), record(4, 1452), record(2), record(3), record(4, 65_535)];
 
+  test('readers whose long tails come and go in turns do not mix them up', () => {
+    const readers = Array.from({ length: 12 }, () => new RecordReader());
+    const out = readers.map((): Uint8Array[] => []);
+    const streams = readers.map((_, i) => concat(record(4, 60_000, i), record(4, 40, i), record(4, 50_000, 64 + i)));
+    for (let at = 0; at < 120_000; at += 7000 + (at % 977)) {
+      const end = at + 7000 + (at % 977);
+      readers.forEach((reader, i) => out[i]!.push(...read(reader, [streams[i]!.slice(at, end)])));
+    }
+    const expected = readers.map((_, i) => [record(4, 60_000, i), record(4, 40, i), record(4, 50_000, 64 + i)]);
+    expect(out.map(texts)).toEqual(expected.map((records) => texts(messagesOf(records))));
+    expect(readers.map(({ kept }) => kept)).toEqual(readers.map(() => 0));
+  });
+
   test('finds the same records however the stream is cut', () => {
     const bytes = concat(...stream);
     fc.assert(
