@@ -14,6 +14,8 @@ import { pause, until } from './support/until.js';
 
 /** As much as the long run asks for, and what every run does. */
 const EVERY_RUN = { bytes: 16 * 2 ** 20, parallel: 40, inARow: 200, deadline: 60_000 };
+/** Slower, and the same code for the most part. */
+const BARE_RUN = { ...EVERY_RUN, bytes: 4 * 2 ** 20, parallel: 10, inARow: 40 };
 const LONG_RUN = { bytes: 2 ** 30, parallel: 1_000, inARow: 10_000, deadline: 280_000 };
 const IDLE = 600_000;
 /** What an end may have grown to, whatever went through it: far below what the long run moves. */
@@ -37,12 +39,8 @@ const kinds = [
 ] as const;
 
 suite.each(kinds)(`two ends of an ordinary user over $over${title}`, ({ transport, bare }) => {
-  const {
-    bytes: BYTES,
-    parallel: PARALLEL,
-    inARow: IN_A_ROW,
-    deadline: DEADLINE,
-  } = LONG && !bare ? LONG_RUN : EVERY_RUN;
+  const sizes = bare ? BARE_RUN : LONG ? LONG_RUN : EVERY_RUN;
+  const { bytes: BYTES, parallel: PARALLEL, inARow: IN_A_ROW, deadline: DEADLINE } = sizes;
   const scope = new Scope();
   const ports = {} as Record<
     'web' | 'echo' | 'late' | 'datagrams' | 'forward' | 'back' | 'echoes' | 'lates' | 'socks' | 'socksBack',
