@@ -226,6 +226,6 @@ test('any script of segments: both streams arrive as they were sent, the windows
         expect([model.world.stack.buffersInUse, model.world.stack.tcp.readAhead]).toEqual([0, 0]);
       },
     ),
-    { numRuns: Number(process.env['WIRESTREAM_RUNS'] ?? 80) },
+    { numRuns: 80 },
   );
 });
