@@ -68,7 +68,7 @@ export function derive(
     decryption: {
       data_ok: summary['decrypted'],
       init_ok: good(1, 'handshake_ok'),
-      keepalive: summary['messages'].keepalive,
+      ...(summary['messages'].keepalive > 0 ? { keepalive: summary['messages'].keepalive } : {}),
       resp_ok: good(2, 'handshake_ok'),
       ...(summary['messages'].cookie > 0 ? { cookie: good(3, 'cookie_ok') } : {}),
     },

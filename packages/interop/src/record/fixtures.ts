@@ -80,15 +80,15 @@ export class FixtureRecorder implements Recorder {
       })),
       events: context.events.map(({ at, what }) => ({ t: at, what })),
     };
-    const candidates = [...logged(keyLog.toString('utf8')), ...trace];
+    const sides = [logged(keyLog.toString('utf8')), trace];
     const lines = parseLines(
       await this.#decode(
         path('.pcap'),
-        { ...sidecar, handshake_ephemeral_private_keys: candidates.map(base64) },
+        { ...sidecar, handshake_ephemeral_private_keys: sides.flat().map(base64) },
         '--json',
       ),
     );
-    const made = ephemerals(lines, candidates);
+    const made = ephemerals(lines, sides);
     sidecar['derived_from_capture'] = derive(lines, partyOf(context), packetsOf(outer)[0]!.seconds, countersRead);
     sidecar['handshake_ephemeral_private_keys'] = made.map(base64);
     const seen = packetsOf(inner).map(({ bytes }) => bytes);
@@ -147,18 +147,29 @@ function logged(text: string): Buffer[] {
 }
 
 /**
- * The private key of each handshake message of the capture, in order.
- * @throws Error when one is missing: then the kernel keeps them elsewhere, and the fixture could not be decrypted
+ * The private keys of all handshake messages that were made: those of the capture in its order, and between them, next to what the same side made before or
+ * after, those of messages that were never sent (fixtures/kernel, tcp-handshake-ping-v4, has some).
+ * @param made by each side, in order
+ * @throws Error when a message's is missing: then the kernel keeps them elsewhere, and the fixture could not be decrypted
  */
-export function ephemerals(lines: ReturnType<typeof parseLines>, candidates: readonly Buffer[]): Buffer[] {
-  const byPublic = new Map(candidates.map((key) => [publicOf(key), key]));
-  return lines
-    .filter(({ type, wg }) => type === 'message' && (wg.type === 1 || wg.type === 2))
-    .map(({ wg, frame }) => {
-      const key = byPublic.get(wg.ephemeral as string);
-      if (key === undefined) throw new Error(`--record: no private key for the handshake message in frame ${frame}`);
-      return key;
-    });
+export function ephemerals(lines: ReturnType<typeof parseLines>, made: readonly (readonly Buffer[])[]): Buffer[] {
+  const sent = new Set<string>();
+  const byPublic = new Set(made.flat().map(publicOf));
+  for (const { type, wg, frame } of lines) {
+    if (type !== 'message' || (wg.type !== 1 && wg.type !== 2)) continue;
+    if (!byPublic.has(wg.ephemeral as string))
+      throw new Error(`--record: no private key for the handshake message in frame ${frame}`);
+    sent.add(wg.ephemeral as string);
+  }
+  const out: Buffer[] = [];
+  const left = made.map((keys) => [...keys]);
+  for (const shown of sent) {
+    const side = left.find((keys) => keys.some((key) => publicOf(key) === shown));
+    if (side === undefined) continue;
+    // Those before it that were not sent, and itself.
+    out.push(...side.splice(0, side.findIndex((key) => publicOf(key) === shown) + 1));
+  }
+  return [...out, ...left.flat()];
 }
 
 function partyOf({ plan }: Context): (endpoint: string) => Party {

@@ -4,6 +4,7 @@ import { makePlan } from '../../src/scenario/plan.js';
 import { readPing } from '../../src/scenario/ping.js';
 import type { Result } from '../../src/scenario/runner.js';
 import { freshKeys } from '../../src/keys.js';
+import { isAccounted } from '../../src/scenario/steps.js';
 import { schedule } from '../../src/schedule.js';
 
 function passed({ name }: Entry): Result {
@@ -88,4 +89,18 @@ test('answers to pings are known by their numbers', () => {
     line(5),
   ].join('\n');
   expect(readPing(text, 4)).toEqual({ answered: [1, 3, 5], missing: [2, 4] });
+});
+
+test('bytes that only we count are those of announcements, and no others', () => {
+  expect(isAccounted(1000, 1000, 0)).toBe(true);
+  expect(isAccounted(1064, 1000, 1)).toBe(true);
+  expect(isAccounted(1128, 1000, 2)).toBe(true);
+  for (const [sent, received, errors] of [
+    [1064, 1000, 0],
+    [1000, 1064, 1],
+    [1000, 1000, 1],
+    [2000, 1000, 1],
+    [1065, 1000, 1],
+  ] as const)
+    expect(isAccounted(sent, received, errors)).toBe(false);
 });
