@@ -313,10 +313,7 @@ export class Engine implements Driver {
 
   /** Somebody may have changed the interface: packets are padded up to its MTU and no further. */
   #lookAtInterface(): InterfaceSnapshot | null {
-    const state = this.#watch.look((before) => {
-      if (before >= 0) this.#epoll.remove(before);
-      this.#epoll.add(this.#watch.fd, EPOLLIN, Token.interface);
-    });
+    const state = this.#watch.look();
     if (state !== null) this.device.mtu = state.mtu;
     return state;
   }

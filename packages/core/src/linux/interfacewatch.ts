@@ -4,17 +4,19 @@ import { errnoName } from './errno.js';
 import { libc } from './libc.js';
 import { nativeSlab } from './nativeslab.js';
 import { openRouteWatch } from './routewatch.js';
-import { checked, close } from './syscalls.js';
+import { setOption } from './sockopts.js';
+import { checked, close, send } from './syscalls.js';
 import { interfaceName } from './tun.js';
 
 /**
  * Notices what others do to the interface: a new MTU or name, up and down, a move to another network namespace.
  *
- * Theory of operation. A TUN's descriptor leads to its interface wherever that is (TUNGETIFF, TUNGETDEVNETNS); rtnetlink tells of changes in
- * the one namespace that its socket was made in. So this thread enters the interface's namespace for as long as it takes to make such a
- * socket there, and comes back: all other sockets stay where the tunnel was born. When the interface leaves, the socket says so, and
- * the next `look` finds it in its new place. What the messages say is not read, they are only a reason to look. Entering another namespace takes
- * CAP_SYS_ADMIN and Linux 5.12; without, an interface is followed where it was made and no further.
+ * Theory of operation. A TUN's descriptor leads to its interface wherever that is (TUNGETIFF, TUNGETDEVNETNS). rtnetlink tells of changes in the namespace
+ * that its socket was made in, and on request in all others that have a number there (NETLINK_LISTEN_ALL_NSID); so the namespace that an interface went to is
+ * given one. What the messages say is not read, they are only a reason to look. To ask for MTU and state, a socket is made in the interface's
+ * namespace and closed at once: this thread enters it for that long, and comes back. Nothing of ours stays there: a socket would keep the namespace, and the
+ * interface in it, alive when everybody else has left. Entering another namespace takes CAP_SYS_ADMIN and Linux 5.12; without, an interface is followed where it
+ * was made and no further.
  */
 
 /** linux/if_tun.h (Linux 5.12) */
@@ -31,71 +33,100 @@ const CLONE_NEWNET = 0x4000_0000;
 const O_CLOEXEC = 0o2000000;
 /** rtnetlink(7): RTMGRP_LINK */
 const LINK_GROUP = 1;
+/** linux/socket.h, linux/netlink.h */
+const SOL_NETLINK = 270;
+const NETLINK_LISTEN_ALL_NSID = 8;
+/** linux/netlink.h, linux/rtnetlink.h, linux/net_namespace.h: gives a namespace, by descriptor, the next free number */
+const NLM_F_REQUEST = 1;
+const RTM_NEWNSID = 88;
+const NETNSA_NSID = 1;
+const NETNSA_FD = 3;
+const ANY_NUMBER = -1;
 /** An interface that moves faster than it can be followed is looked for again at the next message. */
 const FOLLOW_MAX = 4;
 
 const scratch = nativeSlab(4096);
 
 export class InterfaceWatch {
-  /** descriptor to wait on, a new one after each move; or the negative error number */
-  fd = openRouteWatch(LINK_GROUP);
+  /** descriptor to wait on, or the negative error number */
+  readonly fd = openRouteWatch(LINK_GROUP);
   readonly #home = namespaceOf('/proc/thread-self/ns/net');
-  #watched = this.#home;
+  #numbered = this.#home;
 
-  constructor(private readonly tunFd: number) {}
+  constructor(private readonly tunFd: number) {
+    if (this.fd >= 0) setOption(this.fd, SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, 1);
+  }
 
-  /**
-   * How the interface is now; null when that cannot be told, as when it is gone.
-   * @param moved called with the watch's old descriptor when there is a new one, before the old one is closed
-   */
-  look(moved: (before: number) => void): InterfaceSnapshot | null {
+  /** How the interface is now; null when that cannot be told, as when it is gone. */
+  look(): InterfaceSnapshot | null {
     for (let i = 0; i < FOLLOW_MAX; i++) {
-      const at = this.#follow(moved);
-      if (at === null) return null;
-      const name = interfaceName(this.tunFd);
-      const mtu = this.#ask(SIOCGIFMTU, name);
-      const flags = this.#ask(SIOCGIFFLAGS, name);
-      // It may have gone on, or got another name, in between.
-      if (mtu < 0 || flags < 0) continue;
-      return { name, mtu, up: (flags & IFF_UP) !== 0, elsewhere: at !== this.#home };
+      const space = checked(libc.ioctl(this.tunFd, TUNGETDEVNETNS, 0));
+      try {
+        const at = space < 0 ? this.#home : namespaceOf(space);
+        const state = at === this.#home ? this.#ask(this.fd) : this.#askIn(space, at);
+        // It may have gone on, or got another name, in between.
+        if (state !== null) return { ...state, elsewhere: at !== this.#home };
+      } finally {
+        if (space >= 0) close(space);
+      }
     }
     return null;
   }
 
   close(): void {
     if (this.fd >= 0) close(this.fd);
-    this.fd = -1;
   }
 
-  /** Sees to it that the watch is in the interface's namespace. @returns that namespace, or null when it is not let in */
-  #follow(moved: (before: number) => void): string | null {
-    const space = checked(libc.ioctl(this.tunFd, TUNGETDEVNETNS, 0));
-    if (space < 0) return this.#watched;
+  #askIn(space: number, at: string | null): Omit<InterfaceSnapshot, 'elsewhere'> | null {
+    if (at !== this.#numbered) {
+      this.#number(space);
+      this.#numbered = at;
+    }
+    const fd = openWatchIn(space);
+    // Another interface of the same name may be where we are.
+    if (fd < 0) return null;
     try {
-      const at = namespaceOf(space);
-      if (at === this.#watched) return at;
-      const fd = openWatchIn(space);
-      // Another interface of the same name may be where we are.
-      if (fd < 0) return null;
-      const before = this.fd;
-      this.fd = fd;
-      this.#watched = at;
-      moved(before);
-      if (before >= 0) close(before);
-      return at;
+      return this.#ask(fd);
     } finally {
-      close(space);
+      close(fd);
     }
   }
 
-  /** A number that the kernel keeps of the interface (netdevice(7)); or the negative error number. */
-  #ask(request: number, name: string): number {
-    scratch.bytes.fill(0, 0, IFREQ);
-    scratch.bytes.set(Buffer.from(name, 'latin1'), 0);
-    const result = checked(libc.ioctl(this.fd, request, scratch.at(0, IFREQ)));
-    if (result < 0) return result;
-    return request === SIOCGIFMTU ? scratch.view.getInt32(IFNAMSIZ, true) : scratch.view.getUint16(IFNAMSIZ, true);
+  /** Has the kernel tell us of that namespace, too. One that has a number already keeps it. */
+  #number(space: number): void {
+    const { view, bytes } = scratch;
+    // struct nlmsghdr, struct rtgenmsg, and two attributes of 32 bits.
+    bytes.fill(0, 0, 36);
+    view.setUint32(0, 36, true);
+    view.setUint16(4, RTM_NEWNSID, true);
+    view.setUint16(6, NLM_F_REQUEST, true);
+    for (const [offset, type, value] of [
+      [20, NETNSA_NSID, ANY_NUMBER],
+      [28, NETNSA_FD, space],
+    ] as const) {
+      view.setUint16(offset, 8, true);
+      view.setUint16(offset + 2, type, true);
+      view.setInt32(offset + 4, value, true);
+    }
+    send(this.fd, scratch, 0, 36);
   }
+
+  /** @param fd a socket in the interface's namespace */
+  #ask(fd: number): Omit<InterfaceSnapshot, 'elsewhere'> | null {
+    const name = interfaceName(this.tunFd);
+    const mtu = query(fd, SIOCGIFMTU, name);
+    const flags = query(fd, SIOCGIFFLAGS, name);
+    return mtu < 0 || flags < 0 ? null : { name, mtu, up: (flags & IFF_UP) !== 0 };
+  }
+}
+
+/** A number that the kernel keeps of an interface (netdevice(7)); or the negative error number. */
+function query(fd: number, request: number, name: string): number {
+  scratch.bytes.fill(0, 0, IFREQ);
+  scratch.bytes.set(Buffer.from(name, 'latin1'), 0);
+  const result = checked(libc.ioctl(fd, request, scratch.at(0, IFREQ)));
+  if (result < 0) return result;
+  return request === SIOCGIFMTU ? scratch.view.getInt32(IFNAMSIZ, true) : scratch.view.getUint16(IFNAMSIZ, true);
 }
 
 /** What tells namespaces apart; null when it cannot be found out. */
@@ -110,7 +141,7 @@ function namespaceOf(of: string | number): string | null {
   }
 }
 
-/** Makes a route watch in another network namespace. @returns its descriptor, or the negative error number when that is not to be entered */
+/** Makes a socket in another network namespace. @returns its descriptor, or the negative error number when that is not to be entered */
 function openWatchIn(space: number): number {
   const home = checked(libc.open('/proc/thread-self/ns/net', O_CLOEXEC, 0));
   if (home < 0) return home;

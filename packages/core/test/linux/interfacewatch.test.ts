@@ -18,11 +18,7 @@ rooted('MTU, name, up and down, and moves from namespace to namespace are notice
     const epoll = new Epoll();
     const watch = new InterfaceWatch(tun.fd);
     epoll.add(watch.fd, EPOLLIN, 1);
-    const look = () =>
-      watch.look((before) => {
-        epoll.remove(before);
-        epoll.add(watch.fd, EPOLLIN, 1);
-      });
+    const look = () => watch.look();
     /** Makes a change, and looks when something is said to have happened. */
     const after = async (space: Namespace, ...args: string[]) => {
       drainRouteWatch(watch.fd);
@@ -61,4 +57,28 @@ rooted('MTU, name, up and down, and moves from namespace to namespace are notice
     }
   });
   for (const space of spaces) space.close();
+});
+
+rooted('nothing of ours keeps the namespace alive that it went to' + why, async () => {
+  const [home, second] = [await newNamespace(), await newNamespace()];
+  await home.inside(async () => {
+    const tun = openTun({ name: 'wstw1', offload: false });
+    const watch = new InterfaceWatch(tun.fd);
+    try {
+      await home.ip('link', 'set', 'wstw1', 'netns', second.path);
+      home.enter();
+      expect(watch.look()).toMatchObject({ name: 'wstw1', elsewhere: true });
+      second.close();
+      // The kernel ends namespaces in a thread of its own, and the interface with them.
+      for (let i = 0; i < 500 && watch.look() !== null; i++) {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        home.enter();
+      }
+      expect(watch.look()).toBeNull();
+    } finally {
+      watch.close();
+      close(tun.fd);
+    }
+  });
+  home.close();
 });
