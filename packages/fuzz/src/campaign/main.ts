@@ -167,7 +167,7 @@ class Campaign {
       .slice(0, 60)}.json`;
     mkdirSync(this.around.regressions, { recursive: true });
     const file = path.join(this.around.regressions, name);
-    const why = failure.message.split('\n')[0];
+    const why = failure.message.split('\n')[0]!.slice(0, 200);
     writeFileSync(file, `${encodeValue({ target: failure.target, why, input: failure.input })}\n`);
     return `FAILED ${failure.target}\n${failure.message}\n  written to ${file}\n  npm run fuzz -- --replay ${file}`;
   }
