@@ -18,6 +18,8 @@ const EVERY_RUN = { bytes: 16 * 2 ** 20, parallel: 40, inARow: 200, deadline: 60
 const BARE_RUN = { ...EVERY_RUN, bytes: 4 * 2 ** 20, parallel: 10, inARow: 40 };
 const LONG_RUN = { bytes: 2 ** 30, parallel: 1_000, inARow: 10_000, deadline: 280_000 };
 const IDLE = 600_000;
+/** Looking means starting the command twice. */
+const PATIENT = { deadline: 40_000 };
 /** What an end may have grown to, whatever went through it: far below what the long run moves. */
 const MEMORY_MAX = 600 * 2 ** 20;
 
@@ -170,7 +172,7 @@ suite.each(kinds)(`two ends of an ordinary user over $over${title}`, ({ transpor
       }
       report(`${transport}, ${IN_A_ROW} connections in a row`, begun);
       const shown = async () => (await flows(pair)).a.filter(({ destination }) => destination.port === ports.echo);
-      await until('the flows to be gone', async () => (await shown()).length === 0);
+      await until('the flows to be gone', async () => (await shown()).length === 0, PATIENT);
     },
     DEADLINE + 20_000,
   );
@@ -216,19 +218,23 @@ suite.each(kinds)(`two ends of an ordinary user over $over${title}`, ({ transpor
     const answers = new Set<string>();
     const wanted = ['first', 'second', 'x'.repeat(1300)];
     client.on('message', (bytes) => answers.add(`${bytes.readUInt16BE(8)} ${bytes.subarray(10).toString()}`));
-    await until('all answers', () => {
-      // RFC 1928 §7: reserved, fragment, IPv4, address, port, data. Over UDP a datagram may be lost.
-      for (const text of wanted) {
-        const header = Buffer.from([0, 0, 0, 1, 10, 0, 0, 2, ports.datagrams >> 8, ports.datagrams & 0xff]);
-        client.send(Buffer.concat([header, Buffer.from(text)]), relay, '127.0.0.1');
-      }
-      return answers.size >= wanted.length;
-    });
+    await until(
+      'all answers',
+      () => {
+        // RFC 1928 §7: reserved, fragment, IPv4, address, port, data. Over UDP a datagram may be lost.
+        for (const text of wanted) {
+          const header = Buffer.from([0, 0, 0, 1, 10, 0, 0, 2, ports.datagrams >> 8, ports.datagrams & 0xff]);
+          client.send(Buffer.concat([header, Buffer.from(text)]), relay, '127.0.0.1');
+        }
+        return answers.size >= wanted.length;
+      },
+      PATIENT,
+    );
     expect([...answers].sort()).toEqual(wanted.map((text) => `${ports.datagrams} heard ${text}`).sort());
     const udp = async () => (await flows(pair)).a.some(({ protocol }) => protocol === 'udp');
     expect(await udp()).toBe(true);
     association.destroy();
-    await until('the association to be gone', async () => !(await udp()));
+    await until('the association to be gone', async () => !(await udp()), PATIENT);
     client.close();
   }, 60_000);
 
