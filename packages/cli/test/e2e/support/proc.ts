@@ -37,3 +37,11 @@ export function commandLine(pid: number): string {
   const path = `/proc/${pid}/cmdline`;
   return existsSync(path) ? readFileSync(path, 'utf8').split('\0').join(' ').trim() : '';
 }
+
+/** CPU time that it has used so far, in user and kernel mode, all threads, ms. */
+export function cpuTime(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  // Fields 14 and 15 in hundredths of a second (USER_HZ); the name, field 2, may have anything in it.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
