@@ -68,7 +68,12 @@ describe.each(['tcp', 'udp'] as const)('a capture of a running tunnel over %s', 
     const [one, two] = [decode(fileA), decode(fileB)];
     expect(one.summary).toMatchObject({ handshakesCompleted: 1, undecrypted: 0, errors: 0 });
     expect(one.summary['messages']).toMatchObject({ response: 1 });
-    expect(messagesOf(one).map(identityOf)).toEqual(messagesOf(two).map(identityOf));
+    // Messages of the two directions may cross on their way.
+    const byDirection = (decoded: typeof one) =>
+      messagesOf(decoded)
+        .map((line) => `${line['from']} ${identityOf(line)}`)
+        .sort();
+    expect(byDirection(one)).toEqual(byDirection(two));
     expect(messagesOf(one).every(({ carrier }) => carrier === 'udp')).toBe(true);
     const handshake = one.lines.find(({ type }) => type === 'handshake')!;
     expect(handshake).toMatchObject({ verified: true, initiator: { publicKey: formatKey(PUBLIC[0]!) } });
@@ -77,7 +82,8 @@ describe.each(['tcp', 'udp'] as const)('a capture of a running tunnel over %s', 
     const [readA, readB] = [readAll(fileA), readAll(fileB)];
     expect(hexOf(readA, 1)).toHaveLength(10);
     expect(hexOf(readA, 1)).toEqual(hexOf(readB, 1));
-    const decrypted = messagesOf(one).filter(({ inner }) => inner !== undefined);
+    // What the two say to each other is no packet.
+    const decrypted = messagesOf(one).filter(({ inner }) => inner !== undefined && inner.version !== 0);
     expect(decrypted.map(({ inner }) => inner.length)).toEqual(on(readA, 1).map(({ data }) => data.length));
 
     // Both say the same of addresses, and the records are the messages with 8 bytes in front.
