@@ -96,9 +96,12 @@ async function bench({ profile, ...values }) {
   ]);
   const title = `reading and decrypting, median of ${rounds}`;
   say(`\n${formatTable({ title, head: ['', 'MB', 'MB/s', 'MB per processor s', 'RSS MB'], rows })}`);
-  const [{ rate, memory }, , theirs] = results.map(([, , result]) => result);
+  const [{ rate, perProcessor, memory }, , theirs] = results.map(([, , result]) => result);
+  // decode uses one processor, and reads ahead on others: it is slower than that only when it has to wait for one.
+  const busy =
+    rate < 0.8 * perProcessor ? `; ${perProcessor.toFixed(0)} by its processor time, the machine was busy` : '';
   const told = [
-    [`${rate.toFixed(0)} MB/s, asked for ${WANTED.rate}`, rate >= WANTED.rate],
+    [`${rate.toFixed(0)} MB/s, asked for ${WANTED.rate}${busy}`, rate >= WANTED.rate],
     [`${memory.toFixed(0)} MB resident, at most ${WANTED.memory} allowed`, memory <= WANTED.memory],
   ];
   if (theirs !== undefined) {
