@@ -6,6 +6,7 @@ import type { TapOptions } from '../capture/live/encoder.js';
 import { ByteRing } from '../capture/live/ring.js';
 import { configure } from '../device/configure.js';
 import { Device } from '../device/device.js';
+import { probeInterval } from '../device/path.js';
 import type { CloseReason, DatagramSender, DatagramSink, Driver, PacketSink } from '../device/driver.js';
 import type { DeviceSettings } from '../device/settings.js';
 import type { DeviceSnapshot } from '../device/snapshot.js';
@@ -116,6 +117,7 @@ export class PortableDriver implements Driver {
       mtu: options.mtu,
       ...(options.keyLog === undefined ? {} : { keyLog: options.keyLog }),
     });
+    this.device.probeInterval = probeInterval(process.env['WIRESTREAM_PROBE_INTERVAL']);
     this.#captures = new Captures(this.device);
   }
 
@@ -148,7 +150,7 @@ export class PortableDriver implements Driver {
     const before = this.#listeners;
     const opened = await listen(port, this.#options.listenOn ?? ['0.0.0.0', '::'], {
       accepted: (socket) => this.#accepted(socket),
-      datagram: (bytes, from) => this.#enterBatch((now) => this.#datagram(now, bytes, from)),
+      datagram: (bytes, from) => this.#enter((now) => this.#datagram(now, bytes, from), true),
     });
     // A tunnel that was stopped meanwhile wants no port.
     if (this.#stopped) return opened.close();
@@ -324,8 +326,12 @@ export class PortableDriver implements Driver {
 
   // ---- turns
 
-  /** Runs one event, and what follows from it, unless one is running already. */
-  #enter(event: (now: number) => void): void {
+  /**
+   * Runs one event, and what follows from it, unless one is running already.
+   * @param isOneOfMany others come right behind it, as a socket's datagrams do, some dozens of which are read at a time: their turn ends when all
+   *   have come, so that one acknowledgement and one write to a native side answer them together
+   */
+  #enter(event: (now: number) => void, isOneOfMany = false): void {
     if (this.#stopped) return;
     const now = performance.now();
     if (this.#entered) return event(now);
@@ -333,31 +339,16 @@ export class PortableDriver implements Driver {
     this.#turnAt = now;
     try {
       event(now);
-      this.#settle(now);
+      if (!isOneOfMany) this.#settle(now);
+      else this.#batch ??= setImmediate(() => this.#endBatch());
     } finally {
       this.#entered = false;
     }
   }
 
-  /**
-   * The same for one of many events that come right after each other: their turn ends when all have come, so that one acknowledgement
-   * and one write to a native side answer them together. A socket's datagrams are such: some dozens are read at a time.
-   */
-  #enterBatch(event: (now: number) => void): void {
-    if (this.#stopped) return;
-    const now = performance.now();
-    if (this.#entered) return event(now);
-    this.#entered = true;
-    this.#turnAt = now;
-    this.#batch ??= setImmediate(() => {
-      this.#batch = null;
-      this.#enter(() => undefined);
-    });
-    try {
-      event(now);
-    } finally {
-      this.#entered = false;
-    }
+  #endBatch(): void {
+    this.#batch = null;
+    this.#enter(() => undefined);
   }
 
   #settle(now: number): void {
