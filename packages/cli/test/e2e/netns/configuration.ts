@@ -166,6 +166,19 @@ export function configurationScenarios(kind: Kind, scenario: Scenario): void {
     }
   });
 
+  scenario('a namespace ends, and the interface in it', async () => {
+    const other = new Scope();
+    try {
+      const elsewhere = await Namespace.create(other, 'elsewhere');
+      const { tunnel } = await Device.start(other, kind, ns, elsewhere);
+      await elsewhere.end();
+      await until('the daemon to end', () => !isAlive(tunnel.pid));
+      expect(existsSync(`/var/run/wireguard/${tunnel.name}.sock`)).toBe(false);
+    } finally {
+      await other.close();
+    }
+  });
+
   scenario('nothing is left', async () => {
     const { name, tunnel } = device;
     await tunnel.down();

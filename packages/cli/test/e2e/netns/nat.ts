@@ -4,7 +4,8 @@ import type { Kind } from '../support/kinds.js';
 import { flood, ping, reachable } from '../support/ping.js';
 import { Scope } from '../support/scope.js';
 import { pause } from '../support/until.js';
-import { configurePair, crossed, KEYS, PUB1, PUB2, PUB3, V4 } from './crossed.js';
+import type { Wirestream } from '../support/wirestream.js';
+import { configurePair, crossed, KEYS, PUB1, PUB2, PUB3, V4, V6 } from './crossed.js';
 import type { Crossed } from './crossed.js';
 import type { Scenario } from './scenario.js';
 
@@ -123,6 +124,18 @@ export function natScenarios(kind: Kind, scenario: Scenario): void {
       await n1.ip('address del fc00::9/96 dev vethc', 'route flush table 51820');
       await one.set('fwmark', '0');
     }
+  });
+
+  scenario.oursOnly('a peer without an endpoint: the sender is told, and show counts it', async () => {
+    const { n2, two } = net;
+    for (const [target, told] of [
+      [V4[0], /From \S+ icmp_seq=1 Destination Host Unreachable/],
+      [V6[0], /From \S+ icmp_seq=1 Destination unreachable: Address unreachable/],
+    ] as const) {
+      expect((await n2.run(['ping', '-n', '-c', '1', '-W', '1', target])).stdout).toMatch(told);
+    }
+    const shown = await (two.tunnel as Wirestream).peer();
+    expect(shown.drops['no-endpoint']).toBeGreaterThanOrEqual(2);
   });
 
   scenario('no peer for a destination: the sender is told, behind a NAT too', async () => {

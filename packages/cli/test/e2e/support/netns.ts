@@ -5,12 +5,14 @@ let made = 0;
 
 /** A network namespace of our own. Everything that runs in it is ours, and ends with it. */
 export class Namespace {
+  #ended = false;
+
   private constructor(readonly name: string) {}
 
   static async create(scope: Scope, label: string): Promise<Namespace> {
     const ns = new Namespace(`wst-${process.pid}-${made++}-${label}`);
     scope.defer(
-      async () => ns.#destroy(),
+      async () => ns.end(),
       `for p in $(ip netns pids ${ns.name}); do kill -9 $p; done; ip netns del ${ns.name}`,
     );
     await must(['ip', 'netns', 'add', ns.name]);
@@ -84,7 +86,10 @@ export class Namespace {
     return ['ip', 'netns', 'exec', this.name, ...argv];
   }
 
-  async #destroy(): Promise<void> {
+  /** Ends everything in it, and then it. */
+  async end(): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
     for (const pid of await this.pids()) {
       try {
         process.kill(pid, 'SIGKILL');
