@@ -42,6 +42,12 @@ const KEEP_TCP = 10_000;
 /** A probe's size where no MTU is known, bytes: what every IPv6 path carries (RFC 8200 §5). */
 const PROBE_DEFAULT = 1_280;
 
+/** The interval that an environment variable says, in seconds; what is no such number is passed over. @returns ms */
+export function probeInterval(text: string | undefined): number {
+  const seconds = Number(text ?? NaN);
+  return seconds >= 1 ? seconds * 1000 : PROBE_INTERVAL;
+}
+
 export class PathChoice {
   current: 'udp' | 'tcp' = 'udp';
   /** why, for people */

@@ -1,4 +1,5 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { probeInterval } from '../device/path.js';
 import { WirestreamError } from '../device/errors.js';
 import { chooseCrypto } from './choosecrypto.js';
 import { Engine } from './engine.js';
@@ -37,9 +38,7 @@ function begin(): void {
     wake: { fd: wakeFd, act: takeCommands },
     ...(keyLog ? { keyLog: (lines: string) => say({ type: 'keys', lines }) } : {}),
   });
-  // Seconds. For tests, and for networks that change more often than every five minutes.
-  const probes = Number(process.env['WIRESTREAM_PROBE_INTERVAL'] ?? 0);
-  if (probes > 0) engine.device.probeInterval = probes * 1000;
+  engine.device.probeInterval = probeInterval(process.env['WIRESTREAM_PROBE_INTERVAL']);
   engine.configure(start.settings);
   say({
     type: 'ready',
