@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 
-/** The near end of the guest's command line (guestinit.ts). */
+/** The near ends of the guest's command lines (guestinit.ts). */
 
 export interface Output {
   /** exit status; 124 or 137 when the time limit ended it */
@@ -20,6 +20,7 @@ interface Waiting {
   readonly timer: NodeJS.Timeout | null;
 }
 
+/** One port. */
 export class Agent {
   readonly #waiting = new Map<number, Waiting>();
   #next = 1;
@@ -44,6 +45,10 @@ export class Agent {
     const answer = this.#wait(id, (limit + SLACK) * 1000);
     this.port.write(`${id} ${limit} ${Buffer.from(script).toString('base64')}\n`);
     return answer;
+  }
+
+  get isDead(): boolean {
+    return this.#dead !== null;
   }
 
   /** Ends all that is waited for. */
@@ -89,5 +94,35 @@ export class Agent {
     this.#waiting.delete(Number(match[1]));
     if (waiting.timer !== null) clearTimeout(waiting.timer);
     waiting.resolve({ status: Number(match[2]), bytes: Buffer.from(match[3]!, 'base64') });
+  }
+}
+
+/** All ports of a guest: each command takes one that is free, or waits until one is. */
+export class Agents {
+  readonly #free: Agent[];
+  readonly #queue: ((agent: Agent) => void)[] = [];
+
+  constructor(private readonly all: readonly Agent[]) {
+    this.#free = [...all];
+  }
+
+  async run(script: string, limit: number): Promise<Output> {
+    const agent = this.#free.pop() ?? (await new Promise<Agent>((resolve) => this.#queue.push(resolve)));
+    let isUsable = true;
+    try {
+      return await agent.run(script, limit);
+    } catch (error) {
+      // A command that has not been answered may be so later: nothing else can go there before that.
+      isUsable = agent.isDead || this.all.length === 1;
+      throw error;
+    } finally {
+      const next = isUsable ? this.#queue.shift() : undefined;
+      if (next !== undefined) next(agent);
+      else if (isUsable) this.#free.push(agent);
+    }
+  }
+
+  fail(error: Error): void {
+    for (const agent of this.all) agent.fail(error);
   }
 }

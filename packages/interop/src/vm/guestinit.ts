@@ -1,13 +1,16 @@
 /**
- * What runs as the first process of the guest: it mounts, loads the modules in order, and then serves commands.
+ * What runs as the first process of the guest: it mounts, loads the modules in order, and then serves commands on several virtio ports, one command at
+ * a time on each.
  *
- * A command is a line on the virtio port: number, time limit in seconds, shell script in base64. The answer is a line: number, exit status,
- * what the script printed in base64. Commands run side by side; a lock keeps the lines of their answers whole. The first line is the
+ * A command is a line on a port: number, time limit in seconds, shell script in base64. The answer is a line: number, exit status,
+ * what the script printed in base64. The first line of each port is the
  * greeting, with the kernel's release and what could not be loaded. Scripts run in dash: busybox's shell would take its own ip and ping
  * for the real ones.
  */
 
-/** Name of the virtio port. */
+/** Virtio ports: commands that can run at once. */
+export const PORTS = 8;
+/** What their names begin with. */
 export const PORT_NAME = 'wirestream.agent';
 
 export const GUEST_INIT = `#!/bin/busybox sh
@@ -27,28 +30,40 @@ echo 'module wireguard +p' >/sys/kernel/debug/dynamic_debug/control 2>/dev/null
 # Kernel messages go to their buffer, from where they are fetched; on the console they would cost time.
 dmesg -n 1
 ip link set lo up
-port=
-tries=0
-while [ -z "$port" ] && [ $tries -lt 100 ]; do
-  for entry in /sys/class/virtio-ports/*; do
-    [ "$(cat "$entry/name" 2>/dev/null)" = ${PORT_NAME} ] && port=/dev/\${entry##*/}
+answer() {
+  { printf '%s %s ' "$1" "$2"; base64 -w 0 "$3"; echo; } >&3
+}
+serve() {
+  exec 3<>"$1"
+  file=/tmp/.command.\${1##*/}
+  echo "$(uname -r)$failed" >"$file.out"
+  answer 0 0 "$file.out"
+  while read -r id limit script <&3; do
+    echo "$script" | base64 -d >"$file"
+    # What goes on in the background keeps the old file, whoever comes next gets a new one.
+    rm -f "$file.out"
+    timeout -s KILL "$limit" /usr/bin/dash "$file" >"$file.out" 2>&1 </dev/null 3>&-
+    answer "$id" $? "$file.out"
   done
-  [ -n "$port" ] || usleep 50000
+}
+ports=
+count=0
+tries=0
+while [ $count -lt ${PORTS} ] && [ $tries -lt 200 ]; do
+  ports=
+  count=0
+  for entry in /sys/class/virtio-ports/*; do
+    case "$(cat "$entry/name" 2>/dev/null)" in ${PORT_NAME}*) 
+      ports="$ports /dev/\${entry##*/}"
+      count=$((count + 1)) ;;
+    esac
+  done
+  [ $count -ge ${PORTS} ] || usleep 50000
   tries=$((tries + 1))
 done
-exec 3<>"$port"
-answer() {
-  { flock 9; { printf '%s %s ' "$1" "$2"; base64 -w 0 "$3"; echo; } >&3; } 9>>/tmp/.agent.lock
-}
-echo "$(uname -r)$failed" >/tmp/.hello
-answer 0 0 /tmp/.hello
-while read -r id limit script <&3; do
-  (
-    echo "$script" | base64 -d >"/tmp/.in.$id"
-    timeout -s KILL "$limit" /usr/bin/dash "/tmp/.in.$id" >"/tmp/.out.$id" 2>&1 </dev/null 3>&-
-    answer "$id" $? "/tmp/.out.$id"
-    rm -f "/tmp/.in.$id" "/tmp/.out.$id"
-  ) &
+for port in $ports; do
+  serve "$port" &
 done
+wait
 poweroff -f
 `;

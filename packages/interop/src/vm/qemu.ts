@@ -2,8 +2,8 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { Agent } from './agent.js';
-import { PORT_NAME } from './guestinit.js';
+import { Agent, Agents } from './agent.js';
+import { PORTS, PORT_NAME } from './guestinit.js';
 
 /** A virtual machine: one processor, one tap, one serial line that is logged, one port for commands. */
 
@@ -50,7 +50,7 @@ export function emulator(arch = process.arch as string): { program: string; pack
 export class Machine {
   private constructor(
     readonly accelerator: Accelerator,
-    readonly agent: Agent,
+    readonly agent: Agents,
     /** greeting of the guest: kernel release, and what did not load */
     readonly hello: string,
     readonly consoleLog: string,
@@ -76,7 +76,13 @@ export class Machine {
     const consoleLog = join(options.folder, `console-${accelerator}.log`);
     writeFileSync(initramfs, options.initramfs);
     const server = createServer();
-    const connected = new Promise<Socket>((resolve) => server.once('connection', resolve));
+    const agents: Agent[] = [];
+    const connected = new Promise<void>((resolve) =>
+      server.on('connection', (port: Socket) => {
+        agents.push(new Agent(port));
+        if (agents.length === PORTS) resolve();
+      }),
+    );
     await new Promise<void>((resolve) => server.listen(path, resolve));
     const platform = PLATFORMS[process.arch]!;
     const child = spawn(
@@ -98,10 +104,11 @@ export class Machine {
       timer = setTimeout(() => reject(new Error(`no sign of life within ${patience / 1000} s`)), patience);
     });
     try {
-      const agent = new Agent(await Promise.race([connected, ended, late]));
+      await Promise.race([connected, ended, late]);
+      const agent = new Agents(agents);
       child.once('exit', () => agent.fail(new Error(`the virtual machine ended: ${complaint.trim()}`)));
-      const hello = await Promise.race([agent.hello, ended, late]);
-      return new Machine(accelerator, agent, hello, consoleLog, child, server);
+      const [hello] = await Promise.race([Promise.all(agents.map(async (one) => one.hello)), ended, late]);
+      return new Machine(accelerator, agent, hello!, consoleLog, child, server);
     } catch (error) {
       child.kill('SIGKILL');
       server.close();
@@ -148,8 +155,11 @@ function machineArguments(
       `console=${platform.console} quiet loglevel=4 panic=-1 mitigations=off no_timer_check net.ifnames=0`,
     ],
     ...['-serial', `file:${consoleLog}`],
-    ...['-device', 'virtio-serial-pci', '-chardev', `socket,id=agent,path=${socket}`],
-    ...['-device', `virtserialport,chardev=agent,name=${PORT_NAME}`],
+    ...['-device', 'virtio-serial-pci'],
+    ...Array.from({ length: PORTS }, (_, i) => [
+      ...['-chardev', `socket,id=agent${i},path=${socket}`],
+      ...['-device', `virtserialport,chardev=agent${i},name=${PORT_NAME}.${i}`],
+    ]).flat(),
     ...[
       '-netdev',
       `tap,id=net0,ifname=${tap},script=no,downscript=no`,

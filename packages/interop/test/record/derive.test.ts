@@ -68,7 +68,7 @@ describe.each(['udp-handshake-ping', 'udp-rekey', 'udp-roam', 'tcp-handshake-pin
 
     test('the ephemeral keys are found by their public halves, in the order of the messages', () => {
       const listed = (sidecar['handshake_ephemeral_private_keys'] as string[]).map((key) => Buffer.from(key, 'base64'));
-      const onWire = listed.filter((key) => lines.some(({ wg }) => wg?.ephemeral === publicOf(key)));
+      const onWire: Uint8Array[] = listed.filter((key) => lines.some(({ wg }) => wg?.ephemeral === publicOf(key)));
       const isInitiation = (key: Buffer): boolean =>
         lines.some(({ wg }) => wg?.type === 1 && wg.ephemeral === publicOf(key));
       const sides = [listed.filter(isInitiation), listed.filter((key) => !isInitiation(key))];

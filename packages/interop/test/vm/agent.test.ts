@@ -1,6 +1,6 @@
 import { Duplex } from 'node:stream';
 import { expect, test } from '@jest/globals';
-import { Agent } from '../../src/vm/agent.js';
+import { Agent, Agents } from '../../src/vm/agent.js';
 
 /** A guest's port whose far end is the test. */
 class Port extends Duplex {
@@ -44,4 +44,26 @@ test('the end of the machine is the end of all that is waited for, and of what c
   await expect(answer).rejects.toThrow('the virtual machine ended');
   await expect(agent.hello).rejects.toThrow('the virtual machine ended');
   await expect(agent.run('x', 1)).rejects.toThrow('the virtual machine ended');
+});
+
+test('commands spread over the ports, and wait when all are busy', async () => {
+  const ports = [new Port(), new Port()];
+  const agents = new Agents(ports.map((port) => new Agent(port)));
+  const answers = ['a', 'b', 'c'].map(async (script) => agents.run(script, 5));
+  const first = `1 5 ${base64('b')}\n`;
+  expect(ports.map(({ written }) => written)).toEqual([first, `1 5 ${base64('a')}\n`]);
+  const waited = new Promise<void>((resolve) => {
+    ports[0]!._write = (chunk: Buffer, _encoding, done) => {
+      ports[0]!.written += chunk.toString();
+      done();
+      resolve();
+    };
+  });
+  ports[0]!.push(`1 0 ${base64('second')}\n`);
+  await waited;
+  expect(ports[0]!.written).toBe(`${first}2 5 ${base64('c')}\n`);
+  ports[0]!.push(`2 0 ${base64('third')}\n`);
+  ports[1]!.push(`1 0 ${base64('first')}\n`);
+  const texts = (await Promise.all(answers)).map(({ bytes }) => bytes.toString());
+  expect(texts).toEqual(['first', 'second', 'third']);
 });
