@@ -4,11 +4,10 @@ import { RateLimiter } from '../../src/cookie/ratelimiter.js';
 import type { Endpoint } from '../../src/address/endpoint.js';
 import { configure } from '../../src/device/configure.js';
 import { Device } from '../../src/device/device.js';
-import type { Driver } from '../../src/device/driver.js';
 import { classify } from '../../src/messages/parse.js';
 import { nativeCrypto } from '../../src/noise/native.js';
-import { SlabPool } from '../../src/slab/pool.js';
 import { Slab } from '../../src/slab/slab.js';
+import { muteDriver } from '../support/mutedriver.js';
 import { ipv4Packet, pairSettings } from '../support/pair.js';
 
 const HERE: Endpoint = { family: 4, address: '192.0.2.1', port: 51820 };
@@ -25,18 +24,10 @@ function setUp() {
     commit: (offset: number, length: number) =>
       void sent.push({ at: now, bytes: slab.bytes.slice(offset, offset + length) }),
   };
-  const unused = (): void => undefined;
-  const driver: Driver = {
-    slabs: new SlabPool(1 << 16),
-    inner: { slab: Slab.plain(4096), reserve: () => 0, commit: unused },
-    datagrams,
+  const driver = muteDriver(datagrams, {
     random: (out) => void out.fill(7),
     wallTime: () => 1_700_000_000_000 + now,
-    dial: unused,
-    flush: unused,
-    shutdown: unused,
-    close: unused,
-  };
+  });
   const device = new Device(driver, nativeCrypto, { mtu: 1420 });
   configure(device, now, pairSettings(1, { transport: 'udp', endpoint: THERE }));
   const loaded = new CookieChecker(nativeCrypto, new RateLimiter(), (out) => void out.fill(9));

@@ -4,11 +4,10 @@ import { expect, test } from '@jest/globals';
 import { endpointOf } from '../../src/address/endpoint.js';
 import { configure } from '../../src/device/configure.js';
 import { Device } from '../../src/device/device.js';
-import type { Driver } from '../../src/device/driver.js';
 import type { PeerSettings } from '../../src/device/settings.js';
 import { nativeCrypto } from '../../src/noise/native.js';
-import { SlabPool } from '../../src/slab/pool.js';
 import { Slab } from '../../src/slab/slab.js';
+import { muteDriver } from '../support/mutedriver.js';
 
 const PEERS = 10_000;
 /** What an idle peer may keep, bytes, and what all of them may take to be made, ms of CPU time. */
@@ -26,18 +25,10 @@ function retained(): number {
   return heapUsed + external + arrayBuffers;
 }
 
-const unused = (): void => undefined;
-const driver: Driver = {
-  slabs: new SlabPool(1 << 19),
-  inner: { slab: Slab.plain(4096), reserve: () => 0, commit: unused },
-  datagrams: { slab: Slab.plain(4096), reserve: () => 0, commit: unused },
-  random: (out) => void crypto.getRandomValues(out),
-  wallTime: () => 0,
-  dial: unused,
-  flush: unused,
-  shutdown: unused,
-  close: unused,
-};
+const driver = muteDriver(
+  { slab: Slab.plain(4096), reserve: () => 0, commit: () => undefined },
+  { random: (out) => void crypto.getRandomValues(out), wallTime: () => 0 },
+);
 
 test.each(['udp', 'tcp'] as const)(`${PEERS} peers over %s: what they keep and what they take`, (transport) => {
   const device = new Device(driver, nativeCrypto, { mtu: 1420 });
