@@ -105,10 +105,11 @@ export class PeerControl {
     this.version = message.version;
     const introduced = this.#abilities === 0 && message.abilities !== undefined;
     if (message.abilities !== undefined) this.#abilities = message.abilities;
+    const udpBefore = this.udpPort;
     if (message.tcpPort !== undefined) this.tcpPort = message.tcpPort;
     if (message.udpPort !== undefined) this.udpPort = message.udpPort;
     if (message.translated !== undefined) this.isTranslated = message.translated;
-    this.#signal(now, message, connection);
+    this.#signal(now, message, connection, udpBefore);
     if (introduced && this.peer.transport === 'auto') this.peer.path.introduced(now);
     const local = connection?.local ?? null;
     if (message.seenAt !== undefined && local !== null) {
@@ -121,14 +122,14 @@ export class PeerControl {
   }
 
   /** Where the peer listens, and what it answers. */
-  #signal(now: number, message: ControlMessage, connection: Connection | null): void {
+  #signal(now: number, message: ControlMessage, connection: Connection | null, udpBefore: number | null): void {
     const { peer } = this;
     if (message.tcpPort !== undefined) peer.endpoint.announced(message.tcpPort, this.isTranslated);
-    if (message.udpPort !== undefined && message.udpPort !== 0 && connection !== null && peer.transport === 'auto') {
-      // Over TCP nothing is learned of where its datagrams come from.
-      if (!this.isTranslated && peer.path.current === 'tcp') {
-        peer.device.datagramTo(peer, { ...connection.remote, port: message.udpPort });
-      }
+    // Over TCP nothing is learned of where its datagrams come from. What is known already may be a translation's port, and stays.
+    const { datagram } = peer;
+    const unknown = datagram === null || datagram.remote.port === udpBefore;
+    if (connection !== null && peer.transport === 'auto' && unknown && !this.isTranslated && this.udpPort) {
+      peer.device.datagramTo(peer, { ...(datagram?.remote ?? connection.remote), port: this.udpPort });
     }
     if (message.probeAnswer !== undefined) peer.path.answered(now, message.probeAnswer, connection);
   }
