@@ -200,6 +200,7 @@ export function summaryLine(tally: Tally): Json {
     invalidRecords: types[0],
     undecryptedBecause: Object.fromEntries(tally.undecryptedBy),
     replays: tally.replays,
+    duplicates: tally.duplicates,
     authenticationFailures: tally.failed,
     cutMessages: tally.cut,
     gaps: tally.gaps,

@@ -62,6 +62,8 @@ export class Message {
   counterLo = 0;
 
   status: Status = Status.seen;
+  /** of type 4: its counter was used before in its session, whether or not it can be verified */
+  repeated = false;
   /** of types 1 to 3 */
   handshake: HandshakeInfo | null = null;
   /** of type 4, when its session is known */

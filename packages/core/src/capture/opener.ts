@@ -93,6 +93,7 @@ export class MessageOpener {
     m.innerLength = m.segmentSize = 0;
     m.raw = this.scratch.bytes;
     m.status = Status.seen;
+    m.repeated = false;
     return m;
   }
 
@@ -155,6 +156,7 @@ export class MessageOpener {
   #setOpened(m: Message): void {
     const opened = this.#opened;
     m.status = STATUS_OF[opened];
+    m.repeated = this.#sessions.repeated;
     const direction = opened === Opened.unknown ? null : this.#sessions.direction;
     m.direction = direction;
     if (direction === null) return;

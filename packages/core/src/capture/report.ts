@@ -37,6 +37,7 @@ export function totals(tally: Tally, paint: Paint): string[] {
     rows.push(['not decrypted', paint.odd(why)]);
   }
   if (tally.replays > 0) rows.push(['replays', paint.odd(String(tally.replays))]);
+  if (tally.duplicates > 0) rows.push(['duplicates', paint.odd(`${count(tally.duplicates, 'message')} seen before`)]);
   if (tally.gaps > 0) {
     rows.push(['missing', paint.odd(`${count(tally.missingBytes, 'byte')} in ${count(tally.gaps, 'gap')}`)]);
   }

@@ -7,6 +7,8 @@ import { counterHi, counterLo } from '../messages/parse.js';
 import type { Slab } from '../slab/slab.js';
 import type { Party } from './keyring.js';
 
+/** Counters of messages that cannot be verified are believed no farther ahead than this: they may be damaged. */
+const LEAP_MAX = 65_536;
 /** Sessions kept at once; the oldest gives way. Each takes about 3 KiB. */
 const SESSIONS_MAX = 4096;
 
@@ -18,7 +20,7 @@ export class SessionDirection {
   /** authenticated messages whose counter had been seen, or that came too late for the window */
   replays = 0;
   failed = 0;
-  /** the newest authenticated counter as a number (exact up to 2^53), -1 before the first */
+  /** the newest counter (authenticated, where there are keys) as a number (exact up to 2^53), -1 before the first */
   newest = -1;
   /** counters below the newest that were never seen: lost on the way, or not captured */
   missing = 0;
@@ -75,10 +77,23 @@ export const Opened = {
 } as const;
 export type Opened = (typeof Opened)[keyof typeof Opened];
 
+/** Takes a counter into account. @returns false when it was used before, or is too old to say */
+function count(direction: SessionDirection, hi: number, lo: number): boolean {
+  if (!direction.window.accept(hi, lo)) return false;
+  const number = hi * 2 ** 32 + lo;
+  if (number > direction.newest) {
+    direction.missing += number - direction.newest - 1;
+    direction.newest = number;
+  } else direction.missing--;
+  return true;
+}
+
 /** Finds sessions by receiver index, and opens what they carry. */
 export class SessionTable {
   /** of the message that `open` was last given: its direction, if the index is known */
   direction: SessionDirection | null = null;
+  /** … and whether its counter had been used before; where the keys are missing, as far as that can be told */
+  repeated = false;
   readonly all: Session[] = [];
   readonly #byIndex = new Map<number, SessionDirection[]>();
 
@@ -121,6 +136,7 @@ export class SessionTable {
   open(src: Slab, offset: number, length: number, index: number, dst: Slab): Opened {
     const list = this.#byIndex.get(index);
     this.direction = null;
+    this.repeated = false;
     if (list === undefined) return Opened.unknown;
     const hi = counterHi(src.bytes, offset);
     const lo = counterLo(src.bytes, offset);
@@ -134,16 +150,13 @@ export class SessionTable {
         sealed >= TAG_LENGTH &&
         direction.cipher.open(hi, lo, src, offset + TRANSPORT_HEADER_LENGTH, sealed, dst, 0)
       ) {
-        const number = hi * 2 ** 32 + lo;
-        if (!direction.window.accept(hi, lo)) return Opened.replayed;
-        if (number > direction.newest) {
-          direction.missing += number - direction.newest - 1;
-          direction.newest = number;
-        } else direction.missing--;
-        return Opened.ok;
+        this.repeated = !count(direction, hi, lo);
+        return this.repeated ? Opened.replayed : Opened.ok;
       }
     }
-    this.direction = list[0]!;
+    const latest = (this.direction = list[0]!);
+    const ahead = hi * 2 ** 32 + lo - latest.newest;
+    if (!tried && ahead < LEAP_MAX) this.repeated = !count(latest, hi, lo);
     return tried ? Opened.failed : Opened.noKeys;
   }
 

@@ -102,6 +102,8 @@ export class Tally implements DecodeSink {
   innerPackets = 0;
   innerBytes = 0;
   replays = 0;
+  /** messages that were seen before: the same handshake message, or a counter that was used, whether or not that can be verified */
+  duplicates = 0;
   failed = 0;
   cut = 0;
   gaps = 0;
@@ -157,6 +159,7 @@ export class Tally implements DecodeSink {
     if (m.isKeepalive) this.keepalives++;
     if (m.status === Status.cut) this.cut++;
     if (m.status === Status.failed) this.failed++;
+    if (m.repeated || m.handshake?.repeated === true) this.duplicates++;
     if (m.connection !== null) this.#record(m);
     else {
       this.udpFlows.add(m.flow!.id);
@@ -237,7 +240,7 @@ export class Tally implements DecodeSink {
     direction.messageBytes += m.length;
     direction.innerBytes += m.innerLength;
     direction.throughput.add(m.time, m.length);
-    if (!opened) return;
+    if (!opened && m.status !== Status.noKeys) return;
     const { missing } = m.direction;
     direction.missingCounters += missing - (this.#missing.get(m.direction) ?? 0);
     this.#missing.set(m.direction, missing);

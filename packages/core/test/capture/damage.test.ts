@@ -284,4 +284,14 @@ describe('damaged captures', () => {
       { numRuns: RUNS },
     );
   });
+
+  test('a message that is there twice is told, with keys and without', () => {
+    const { packets } = originalOf('udp-handshake-ping');
+    const data = packets.findIndex((packet) => packet.data[42] === 4 && packet.data.length > 100);
+    const twice = [...packets.slice(0, data + 3), packets[data]!, ...packets.slice(data + 3)];
+    const [known, unknown] = [[fixtureKeys('udp-handshake-ping')], []].map((keys) => decode(write(twice), keys));
+    expect(known!.summary).toMatchObject({ duplicates: 1, replays: 1 });
+    expect(unknown!.summary).toMatchObject({ duplicates: 1, replays: 0 });
+    expect(originalOf('udp-handshake-ping').decoded.summary).toMatchObject({ duplicates: 0 });
+  });
 });
