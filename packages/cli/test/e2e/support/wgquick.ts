@@ -8,7 +8,7 @@ export interface FileInterface {
   readonly mtu?: number;
   readonly fwMark?: number;
   readonly table?: string;
-  readonly transport?: 'tcp' | 'udp';
+  readonly transport?: 'tcp' | 'udp' | 'auto';
   /** further lines as they are */
   readonly lines?: readonly string[];
 }
