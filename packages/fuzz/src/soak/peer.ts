@@ -63,6 +63,8 @@ export class Peer {
       settings: {
         privateKey: keysOf(number).privateKey,
         transport,
+        // Told where the device listens, it would go there and leave the path aside.
+        extensions: false,
         peers: [peerSettings(1, { endpoint: { family: 4, address: '127.0.0.1', port } })],
       },
       deliver: (slab, offset, length) => this.#heard(slab.bytes.subarray(offset, offset + length)),
