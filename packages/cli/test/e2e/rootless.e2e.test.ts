@@ -86,6 +86,8 @@ suite.each(kinds)(`two ends of an ordinary user over $over${title}`, ({ transpor
         ...['--socks5', `${ports.socksBack}`, '--allow', `127.0.0.1:${ports.datagrams}`],
       ],
     });
+    // The second end knows where the first one is once that has spoken.
+    await pair.a.output('ping', pair.a.name, '10.0.0.2', '--count', '1');
   }, 60_000);
 
   afterAll(async () => {
