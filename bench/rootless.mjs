@@ -169,7 +169,7 @@ async function up(folder, file, flags) {
 
 async function iperfServer() {
   const port = await freePort();
-  const child = spawn('iperf3', ['-s', '-p', `${port}`, '--forceflush'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn('iperf3', ['-s', '-p', `${port}`, '--forceflush'], { stdio: ['ignore', 'pipe', 'ignore'] });
   await new Promise((resolve) => child.stdout.on('data', (text) => String(text).includes('listening') && resolve()));
   return { port, stop: () => child.kill() };
 }
