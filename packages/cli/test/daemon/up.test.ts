@@ -79,7 +79,7 @@ describe('bringing up', () => {
     const it = job(shell);
     await bringUp(it);
     expect(it.started).toEqual([
-      { name: 'wg0', mtu: 1300, settings: { listenPort: 7, fwmark: 0, transport: 'udp', peers: [] } },
+      { name: 'wg0', mtu: 1300, settings: { listenPort: 7, fwmark: 0, transport: 'udp', extensions: true, peers: [] } },
     ]);
     expect(shell.done).toEqual([
       'start',

@@ -28,7 +28,7 @@ describe('the engine thread', () => {
       expect(engine.info).toMatchObject({
         name: 'wst0',
         offload: { tcp: true },
-        crypto: expect.stringContaining('EVP'),
+        crypto: expect.stringContaining('OpenSSL'),
       });
       expect(await links()).toContain('wst0');
       const first = await engine.snapshot();

@@ -13,7 +13,11 @@ describe('the kernel’s recordings, damaged', () => {
     ['replay-engine', 'the engine', isLong ? 2000 : 60],
   ])(
     '%s: to %s, %i times',
-    (name, _, runs) => runTarget(all.find((one) => one.name === name)!, { runs }),
+    (name, _, runs) =>
+      runTarget(
+        all.find((one) => one.name === name)!,
+        { runs },
+      ),
     isLong ? 900_000 : 180_000,
   );
 });
