@@ -1,8 +1,8 @@
-import { describe, expect, test } from '@jest/globals';
+import { afterEach, describe, expect, test } from '@jest/globals';
 import { existsSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseEndpoint } from '../../src/address/endpoint.js';
-import { startEngine } from '../../src/linux/enginehost.js';
+import { startEngine as begin } from '../../src/linux/enginehost.js';
 import { closeListening, openListening } from '../../src/linux/listen.js';
 import { openTun } from '../../src/linux/tun.js';
 import { portableCrypto } from '../../src/noise/portable.js';
@@ -13,6 +13,17 @@ const thread = new URL('../../dist/linux/enginethread.js', import.meta.url);
 const reason = noTun ?? (existsSync(fileURLToPath(thread)) ? null : 'needs the build: npm run build');
 const rooted = reason === null ? test : test.skip;
 const why = reason === null ? '' : ` (SKIPPED: ${reason})`;
+
+/** A test that fails must not leave a thread behind: what asks all threads for something would wait for it for ever. */
+const started: Awaited<ReturnType<typeof begin>>[] = [];
+afterEach(async () => {
+  for (const engine of started.splice(0)) await engine.stop();
+});
+const startEngine: typeof begin = async (...args) => {
+  const engine = await begin(...args);
+  started.push(engine);
+  return engine;
+};
 
 const privateKey = new Uint8Array(32).fill(5);
 const start = { name: 'wst0', offload: true, mtu: 1420, settings: { privateKey, peers: [] } };
