@@ -46,6 +46,7 @@ function refuseForWgQuick({ interface: iface }: Config, path: string): void {
     ['PreDown', iface.preDown.length > 0],
     ['PostDown', iface.postDown.length > 0],
     ['SaveConfig', iface.saveConfig],
+    ['SaveAnnounced', iface.saveAnnounced === true],
   ].find(([, there]) => there === true);
   if (found === undefined) return;
   throw new WirestreamError(

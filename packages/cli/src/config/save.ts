@@ -1,4 +1,4 @@
-import { formatEndpoint } from '@wirestream/core/address/endpoint';
+import { formatEndpoint, type Endpoint } from '@wirestream/core/address/endpoint';
 import { formatPrefix } from '@wirestream/core/address/ip';
 import type { Config, InterfaceAddress, PeerConfig } from '@wirestream/core/config/config';
 import { parseEndpointName, parseInterfaceAddress } from '@wirestream/core/config/values';
@@ -64,12 +64,13 @@ export function configOf(state: TunnelState, device: DeviceSnapshot): Config {
       ...(device.transport === 'udp' ? {} : { transport: device.transport }),
       ...(device.extensions === false ? { extensions: false } : {}),
     },
-    peers: device.peers.map((peer) => peerOf(peer, device)),
+    peers: device.peers.map((peer) => peerOf(peer, device, state.iface.saveAnnounced === true)),
   };
 }
 
-function peerOf(peer: PeerSnapshot, device: DeviceSnapshot): PeerConfig {
-  const endpoint = peer.endpoint === null ? null : parseEndpointName(formatEndpoint(peer.endpoint));
+function peerOf(peer: PeerSnapshot, device: DeviceSnapshot, announced: boolean): PeerConfig {
+  const known = announced ? whereItListens(peer) : peer.endpoint;
+  const endpoint = known === null ? null : parseEndpointName(formatEndpoint(known));
   return {
     publicKey: peer.publicKey,
     allowedIps: peer.allowedIps,
@@ -79,4 +80,10 @@ function peerOf(peer: PeerSnapshot, device: DeviceSnapshot): PeerConfig {
     ...(peer.transport === device.transport ? {} : { transport: peer.transport }),
     ...(peer.extensions === device.extensions ? {} : { extensions: peer.extensions !== false }),
   };
+}
+
+/** The peer's endpoint with the port that it said last, which is none of its own behind an address translation. */
+function whereItListens({ endpoint, announced, transport }: PeerSnapshot): Endpoint | null {
+  const port = (transport === 'tcp' ? null : announced?.udpPort) || (transport === 'udp' ? null : announced?.tcpPort);
+  return endpoint === null || !port || announced?.translated === true ? endpoint : { ...endpoint, port };
 }

@@ -1,8 +1,11 @@
+import { parseEndpoint } from '@wirestream/core/address/endpoint';
 import { formatPrefix } from '@wirestream/core/address/ip';
 import { emptyInterface } from '@wirestream/core/config/config';
 import { parseInterfaceAddress } from '@wirestream/core/config/values';
+import type { AnnouncedSnapshot } from '@wirestream/core/device/snapshot';
+import type { Transport } from '@wirestream/core/device/settings';
 import { describe, expect, test } from '@jest/globals';
-import { asItIs } from '../../src/config/save.js';
+import { asItIs, configOf } from '../../src/config/save.js';
 
 const iface = (...addresses: string[]) => ({
   ...emptyInterface(),
@@ -46,4 +49,24 @@ describe('SaveConfig', () => {
     expect(asItIs({ ...iface(), mtu: 1400 }, null, link).mtu).toBe(1300);
     expect(asItIs({ ...iface(), mtu: 1400 }, null, null).mtu).toBe(1400);
   });
+
+  test('has the port that a peer announced when that is asked for, and never one behind a translation', () => {
+    const endpoint = parseEndpoint('192.0.2.1:51820')!;
+    const saved = (saveAnnounced: boolean, transport: Transport, announced: Partial<AnnouncedSnapshot> | undefined) => {
+      const said = { version: 1, tcpPort: 0, udpPort: 0, translated: false, abilities: [], ...announced };
+      const peer = { ...PEER, endpoint, transport, ...(announced === undefined ? {} : { announced: said }) };
+      const state = { name: 'wg0', configPath: '/etc/wg0.conf', iface: { ...emptyInterface(), saveAnnounced } };
+      return configOf(state as never, { ...DEVICE, peers: [peer] } as never).peers[0]!.endpoint!.port;
+    };
+    expect(saved(false, 'tcp', { tcpPort: 6000, udpPort: 7000 })).toBe(51820);
+    expect(saved(true, 'tcp', { tcpPort: 6000, udpPort: 7000 })).toBe(6000);
+    expect(saved(true, 'udp', { tcpPort: 6000, udpPort: 7000 })).toBe(7000);
+    expect(saved(true, 'auto', { tcpPort: 6000 })).toBe(6000);
+    expect(saved(true, 'udp', { tcpPort: 6000 })).toBe(51820);
+    expect(saved(true, 'tcp', { tcpPort: 6000, translated: true })).toBe(51820);
+    expect(saved(true, 'tcp', undefined)).toBe(51820);
+  });
 });
+
+const PEER = { publicKey: new Uint8Array(32), presharedKey: null, allowedIps: [], persistentKeepalive: 0 };
+const DEVICE = { privateKey: null, listenPort: 0, fwmark: 0, transport: 'udp' };

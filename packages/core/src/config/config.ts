@@ -46,6 +46,8 @@ export interface InterfaceConfig {
   readonly postDown: readonly string[];
   /** write the state at `down` back to the file */
   readonly saveConfig: boolean;
+  /** with it, a peer's endpoint is written with the port that the peer announced last (control/) */
+  readonly saveAnnounced?: boolean;
 }
 
 /** An address of the interface and the length of the network it is in; unlike a Prefix it keeps its host bits. */

@@ -79,6 +79,9 @@ function command(name: string, field: 'preUp' | 'postUp' | 'preDown' | 'postDown
 
 const CIDR = 'an address or range, such as 10.0.0.2/32 or fd00::/64';
 
+const trueOrFalse = (text: string): boolean | null =>
+  /^true$/i.test(text) ? true : /^false$/i.test(text) ? false : null;
+
 export const INTERFACE_KEYS: readonly Key<InterfaceDraft>[] = [
   secret('PrivateKey', 'privateKey'),
   single('ListenPort', 'listenPort', (text) => values.parseNumber(text, 0, 65535), 'a port (0–65535)'),
@@ -114,12 +117,8 @@ export const INTERFACE_KEYS: readonly Key<InterfaceDraft>[] = [
   command('PostUp', 'postUp'),
   command('PreDown', 'preDown'),
   command('PostDown', 'postDown'),
-  single(
-    'SaveConfig',
-    'saveConfig',
-    (text) => (/^true$/i.test(text) ? true : /^false$/i.test(text) ? false : null),
-    'true or false',
-  ),
+  single('SaveConfig', 'saveConfig', trueOrFalse, 'true or false'),
+  single('SaveAnnounced', 'saveAnnounced', trueOrFalse, 'true or false'),
   single('Transport', 'transport', values.parseTransport, 'tcp, udp or auto'),
   single('Extensions', 'extensions', values.parseSwitch, 'on or off'),
 ];

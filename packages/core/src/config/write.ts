@@ -21,6 +21,7 @@ export function formatConfig(config: Config): string {
       ...iface.preDown.map((line) => ['PreDown', line] as const),
       ...iface.postDown.map((line) => ['PostDown', line] as const),
       ['SaveConfig', iface.saveConfig ? 'true' : undefined],
+      ['SaveAnnounced', iface.saveAnnounced?.toString()],
     ]),
     ...peers.map((peer) =>
       section('Peer', [

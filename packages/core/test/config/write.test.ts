@@ -48,6 +48,7 @@ const iface = fc.record(
     preDown: commands,
     postDown: commands,
     saveConfig: fc.boolean(),
+    saveAnnounced: fc.boolean(),
   },
   { requiredKeys: ['addresses', 'dns', 'dnsSearch', 'preUp', 'postUp', 'preDown', 'postDown', 'saveConfig'] },
 ) as fc.Arbitrary<InterfaceConfig>;

@@ -56,6 +56,7 @@ const iface: fc.Arbitrary<InterfaceConfig> = fc.record(
     preDown: commands,
     postDown: commands,
     saveConfig: fc.boolean(),
+    saveAnnounced: fc.boolean(),
   },
   {
     requiredKeys: [
