@@ -44,7 +44,12 @@ function compare(a: readonly number[], b: readonly number[]): number {
   return a[at]! - (b[at] ?? -1);
 }
 
-/** @throws Error that says what could not be had */
+/** No kernel is to be had here: nothing is known of wirestream by that. */
+export class NoKernel extends Error {
+  override name = 'NoKernel';
+}
+
+/** @throws NoKernel that says what could not be had */
 export function fetchKernel(cache: string, say: (line: string) => void): Kernel {
   mkdirSync(cache, { recursive: true });
   let names = listed();
@@ -60,7 +65,7 @@ export function fetchKernel(cache: string, say: (line: string) => void): Kernel 
     if (kernel !== null) return kernel;
     tried.push(name);
   }
-  throw new Error(
+  throw new NoKernel(
     tried.length > 0
       ? `no kernel with wireguard.ko: tried ${tried.join(', ')}`
       : `the package lists have no linux-image for ${process.arch}`,
