@@ -48,6 +48,11 @@ export class CaptureClient {
     this.socket.write('end\n');
   }
 
+  /** Ends at once: nothing more is wanted. */
+  abandon(): void {
+    this.socket.destroy();
+  }
+
   /** What happens, until the end. */
   async *events(): AsyncGenerator<Uint8Array> {
     try {

@@ -20,7 +20,7 @@ export interface CaptureEnd {
  * @throws WirestreamError; the system's error when the capture cannot be written
  */
 export async function captureTunnel(
-  client: CaptureClient,
+  client: Pick<CaptureClient, 'events' | 'stop' | 'abandon'>,
   writer: CaptureWriter,
   sink: CaptureSink,
   stop: AbortSignal,
@@ -43,6 +43,7 @@ export async function captureTunnel(
     }
   } finally {
     stop.removeEventListener('abort', ask);
+    client.abandon();
   }
   const isFull = live.isFull;
   live.finish();

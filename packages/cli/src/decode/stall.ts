@@ -22,6 +22,7 @@ export async function* withStalls<T>(source: AsyncIterable<T>, patience: number)
       yield result.value;
     }
   } finally {
-    await items.return?.();
+    // Whoever leaves early does not wait for the item that is asked for already: it may never come. A source that has to be closed is closed by them.
+    void items.return?.()?.catch(() => undefined);
   }
 }

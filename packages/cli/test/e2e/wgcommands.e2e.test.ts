@@ -155,7 +155,7 @@ describeReal('the subcommands of wg(8) that change and print', ['wg', 'wireguard
       1,
       `wirestream: Unable to modify interface ${byUs.name}: Invalid argument`,
     ]);
-    expect(stderr).toContain('only tunnels of wirestream know a transport');
+    expect(stderr).toContain('only tunnels of wirestream know transport');
   });
 
   test('showconf is what wg prints, and setconf takes it, with transports', async () => {
