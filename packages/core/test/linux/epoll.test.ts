@@ -98,10 +98,12 @@ describe('eventfd', () => {
        require('node:fs').writeSync(workerData, new Uint8Array(new BigUint64Array([1n]).buffer));`,
       { eval: true, workerData: fd },
     );
+    // Asked for now: it may be over before we hear that it is running.
+    const exited = new Promise((resolve) => worker.once('exit', resolve));
     // The thread is started from here, so the wait may only begin once it is running.
     await new Promise((resolve) => worker.once('online', resolve));
     expect(epoll.wait(-1)).toBe(1);
     expect(epoll.token(0)).toBe(9);
-    await new Promise((resolve) => worker.once('exit', resolve));
+    await exited;
   });
 });
