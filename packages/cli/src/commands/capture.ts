@@ -19,6 +19,8 @@ import { onInterrupt } from '../interrupt.js';
 /** What of each packet a tunnel hands over when nothing else is said: more than any has. */
 const WHOLE = 262_144;
 const DEFAULT_PORT = 51_820;
+/** The longest that a timer of Node's waits, ms: 24 days. */
+const TIMEOUT_MAX = 2 ** 31 - 1;
 
 export default class Capture extends Command {
   static override summary = 'Capture what a tunnel carries, or what passes on a network interface, as pcapng.';
@@ -222,7 +224,13 @@ function close(sink: CaptureSink): void {
 }
 
 function stopAfter(interrupted: AbortSignal, seconds: number): AbortSignal {
-  return seconds === 0 ? interrupted : AbortSignal.any([interrupted, AbortSignal.timeout(seconds * 1000)]);
+  if (seconds === 0) return interrupted;
+  // Not AbortSignal.any and AbortSignal.timeout: Node 20 collects the second while only the first refers to it.
+  const controller = new AbortController();
+  const end = (): void => controller.abort();
+  setTimeout(end, Math.min(seconds * 1000, TIMEOUT_MAX)).unref();
+  interrupted.addEventListener('abort', end);
+  return controller.signal;
 }
 
 async function peerOf(path: string, name: string, text: string): Promise<Uint8Array> {
