@@ -145,9 +145,9 @@ export class ConnectionTable {
       // Nobody sends anything before the SYN of the one who dials.
       return (view.flags & Tcp.ack) === 0 && flow.streams[side === 0 ? 1 : 0].hasCarried;
     }
-    // Data that was captured before its own SYN.
+    // Data that was captured before its own SYN: where it begins may be known from the other end's answer to that.
     const ahead = -stream.offsetOf((view.sequence + 1) >>> 0);
-    return stream.anchored || ahead < 0 || ahead > SYN_NEAR;
+    return stream.anchored ? ahead !== 0 : ahead < 0 || ahead > SYN_NEAR;
   }
 
   #syn(flow: TcpConnection, side: Side, view: IpView): void {
