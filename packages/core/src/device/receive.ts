@@ -71,6 +71,7 @@ export function receiveStream(
         (verdict === Verdict.unknown && ++connection.unknown < PENDING_UNKNOWN_MAX) ||
         (verdict === Verdict.neutral && ++connection.neutral < PENDING_NEUTRAL_MAX);
     else if (verdict === Verdict.rejected || guess) connection.rejected();
+    else if (verdict === Verdict.unknown) connection.doubted();
   }
   reader.detach();
   if (connection.state === 'closed') return;

@@ -126,6 +126,14 @@ export class Connection implements Carrier {
     this.reader.reject();
   }
 
+  /**
+   * A record has an index that nobody knows: of keys that are gone, which is no damage, or of a message that lost bytes in front of the index's end, and
+   * then it reaches into its successor. Searches inside it, but does not hold it against the connection.
+   */
+  doubted(): void {
+    this.reader.reject();
+  }
+
   /** Whether the stream has been damaged for so long that searching on costs more than a new connection. */
   get isBeyondRepair(): boolean {
     return this.#rejected > REJECTED_MAX || this.reader.skippedBytes - this.#skippedAtRecord > SKIPPED_MAX;

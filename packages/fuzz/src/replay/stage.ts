@@ -53,6 +53,8 @@ export type Conclusion = { readonly at: number; readonly connection: RecordedCon
 /** Where monotonic time begins, ms: not at zero. */
 export const EPOCH = 1_000_000.5;
 const QUEUE = 512 * 1024;
+/** Its multiples, modulo 1, are spread evenly. */
+const GOLDEN_RATIO = (Math.sqrt(5) - 1) / 2;
 const HEADER = 8;
 const TRANSPORT = 4;
 const OVERHEAD = 32;
@@ -385,9 +387,11 @@ export class Stage implements Driver {
 
   /**
    * The engine draws what the kernel drew: for a response, what it drew for its answer to the same initiation; for an
-   * initiation, what it drew for the next one that was answered.
+   * initiation, what it drew for the next one that was answered. Jitter depends on nothing but the time, so that one more draw somewhere does not let all
+   * later dials miss the answers that the recording has for them.
    */
   #imitateDraws(): void {
+    this.device.random01 = () => (this.#now * GOLDEN_RATIO) % 1;
     const { handshake } = this.peer;
     const { indices } = this.device;
     const add = indices.add.bind(indices);

@@ -26,7 +26,7 @@ interface Input {
   readonly role: Role;
   readonly lengths: number[];
   readonly harms: Harm[];
-  /** whether damage may hit anything, or only data on a connection that has been authentic before */
+  /** whether damage may hit anything, or only data that decides nothing: on a connection that is known to be the peer's, under keys that are confirmed */
   readonly anywhere: boolean;
   /** whether the device's own capture runs */
   readonly capture: boolean;
@@ -43,6 +43,8 @@ interface Place {
   readonly isData: boolean;
   /** the connection carried data before */
   readonly isLater: boolean;
+  /** ms, when it came */
+  readonly at: number;
 }
 
 /** Messages longer than keepalives have packets in them. */
@@ -87,21 +89,29 @@ export function replayTarget(read: () => readonly Recording[]): Target {
       let expected = baselines.get(key);
       if (expected === undefined)
         baselines.set(key, (expected = conclusions(play(original, role, options, false).stage)));
-      const places = recordsOf(original, role).filter(({ isData, isLater }) => anywhere || (isData && isLater));
+      const { decidedAt, ownedFrom } = expected;
+      const places = recordsOf(original, role).filter(
+        ({ connection, isData, isLater, at }) =>
+          anywhere || (isData && isLater && at > (ownedFrom.get(connection.id) ?? Infinity) && !decidedAt.has(at)),
+      );
       const harmed = harm(original, role, lengths, places.length === 0 ? [] : harms, places);
       const { stage, captured } = play(harmed.recording, role, options, capture);
       const got = conclusions(stage);
       if (harmed.touched.length === 0) {
-        mustEqual(got, expected, `${key}: what it leads to`);
+        mustEqual(got.leadsTo, expected.leadsTo, `${key}: what it leads to`);
       } else {
-        const missing = without(expected.delivered, got.delivered);
-        mustEqual(without(got.delivered, expected.delivered), [], `${key}: packets that were never sent`);
+        const missing = without(expected.leadsTo.delivered, got.leadsTo.delivered);
+        mustEqual(
+          without(got.leadsTo.delivered, expected.leadsTo.delivered),
+          [],
+          `${key}: packets that were never sent`,
+        );
         if (!anywhere) {
           must(
             missing.length <= harmed.touched.length,
             () => `${key}: ${missing.length} packets are lost of ${harmed.touched.length} damaged messages`,
           );
-          mustEqual(got.handshakes, expected.handshakes, `${key}: handshakes`);
+          mustEqual(got.leadsTo.handshakes, expected.leadsTo.handshakes, `${key}: handshakes`);
         }
       }
       if (captured !== null) checkCapture(captured, stage);
@@ -110,18 +120,30 @@ export function replayTarget(read: () => readonly Recording[]): Target {
 }
 
 interface Conclusions {
-  readonly handshakes: string[];
-  readonly promoted: number[];
-  readonly rxBytes: number;
-  readonly delivered: string[];
+  readonly leadsTo: {
+    readonly handshakes: string[];
+    readonly promoted: number[];
+    readonly rxBytes: number;
+    readonly delivered: string[];
+  };
+  /** since when a connection is known to be the peer's, ms by connection */
+  readonly ownedFrom: ReadonlyMap<number, number>;
+  /** ms, when a message decided something: whose a connection is, or that the other end has the new keys */
+  readonly decidedAt: ReadonlySet<number>;
 }
 
 function conclusions(stage: Stage): Conclusions {
+  const [handshakes, promoted] = [stage.of('handshake'), stage.of('promoted')];
+  const owned = [...stage.of('connected'), ...promoted];
   return {
-    handshakes: stage.of('handshake').map(({ as, local, remote }) => `${as} ${local} ${remote}`),
-    promoted: stage.of('promoted').map(({ connection }) => connection!.id),
-    rxBytes: stage.peer.rxBytes,
-    delivered: stage.delivered.map(hex),
+    leadsTo: {
+      handshakes: handshakes.map(({ as, local, remote }) => `${as} ${local} ${remote}`),
+      promoted: promoted.map(({ connection }) => connection!.id),
+      rxBytes: stage.peer.rxBytes,
+      delivered: stage.delivered.map(hex),
+    },
+    ownedFrom: new Map(owned.map(({ connection, at }) => [connection!.id, at])),
+    decidedAt: new Set([...handshakes, ...promoted].map(({ at }) => at)),
   };
 }
 
@@ -163,7 +185,7 @@ function findRecords({ events, connections }: Recording, role: Role): Place[] {
       const header = stream[at + 5] === 1 ? 12 : 8;
       const type = stream[at + header]!;
       const isData = type === 4 && length - header > KEEPALIVE;
-      out.push({ connection, event: holder.i, offset, length, type, isData, isLater });
+      out.push({ connection, event: holder.i, offset, length, type, isData, isLater, at: holder.event.at });
       isLater ||= isData;
     }
   }
