@@ -1,4 +1,6 @@
 import fc from 'fast-check';
+import { ChartRows } from '@wirestream/core/capture/chartrows';
+import { chartSvg } from '@wirestream/core/capture/chartsvg';
 import { CaptureReader } from '@wirestream/core/capture/capturefile';
 import { Dissector } from '@wirestream/core/capture/dissect';
 import { SinkList } from '@wirestream/core/capture/events';
@@ -154,6 +156,33 @@ export const decoding = target<Anything>({
   },
 });
 
+/** A chart is one document, whatever names and addresses say; each row is between two hosts, and none is from before the beginning. */
+function checkChart(chart: ChartRows): void {
+  const { rows, lifelines, left } = chart;
+  for (const { from, to, time, text } of rows) {
+    must(lifelines[from] !== undefined && lifelines[to] !== undefined, () => `no such host: ${text}`);
+    must(time >= 0 && text !== '', () => `at ${time}: ${text}`);
+  }
+  must(lifelines.length <= 24 && rows.length <= 2000, 'more of a chart than anybody can read');
+  must(left === 0 || rows.length === 2000, 'events were left out although there was room');
+  const svg = chartSvg(chart, 'fuzz <&"');
+  const open: string[] = [];
+  const plain = svg.replace(
+    /<(\/?)([a-z]+)((?: [a-zA-Z-]+(?::[a-z]+)?="[^"<>]*")*)(\/?)>/g,
+    (_, end, name, _attributes, isEmpty) => {
+      if (end === '/') must(open.pop() === name, `${name} ends what is not open`);
+      else if (isEmpty === '') open.push(name as string);
+      return '';
+    },
+  );
+  must(open.length === 0 && !/[<>]/.test(plain), 'a chart is not well-formed');
+  must(
+    [...svg].every((c) => c >= ' ' || c === '\n'),
+    'a chart has characters that XML forbids',
+  );
+  mustEqual(svg.split('<path d="M').length - 1 >= rows.length, true, 'a row has a line');
+}
+
 /** Decodes a capture with everything that there is to tell of it. @returns the story, line by line */
 export function decodeAll(
   file: Uint8Array,
@@ -173,12 +202,15 @@ export function decodeAll(
   const write = (part: Uint8Array) => void (written += part.length);
   const story = new Story(line, plain, false);
   const json = new JsonLines((text) => void JSON.parse(text), tally);
+  const keyLog = ring.toKeyLog();
+  const chart = new ChartRows();
   const sinks = [
     story,
     new Story(line, coloured, true),
     json,
     new InnerWriter(write, file.length % 2 === 0 ? 'pcap' : 'pcapng', 'fuzz'),
-    new UdpWriter(write, 'fuzz', ring.toKeyLog()),
+    new UdpWriter(write, 'fuzz', keyLog),
+    chart,
     tally,
   ];
   const dissector = new Dissector({ crypto: nativeCrypto, ring, sink: new SinkList(sinks), listenPorts: ports });
@@ -192,14 +224,16 @@ export function decodeAll(
   dissector.end();
   story.flush();
   json.close();
+  chart.finish();
+  checkChart(chart);
   for (const text of [...totals(tally, plain), ...summary(tally, coloured)]) line(text);
   must(
     lines.every((text) => !text.includes('\n')),
     'a line is one line',
   );
-  // What is written again is bounded by what was read, and headers around it.
+  // What is written again is bounded by what was read, headers around it, and the keys that were known before.
   must(
-    written <= 400 * (reader.packets + 1) + 120 * file.length,
+    written <= 400 * (reader.packets + 1) + 120 * file.length + 2 * keyLog.length,
     () => `${written} bytes were written for ${file.length}`,
   );
   return { lines, tally };
