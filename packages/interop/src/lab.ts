@@ -2,7 +2,8 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { freshKeys } from './keys.js';
-import { failureReport, wireMessages } from './report/failure.js';
+import { keepEvidence } from './report/evidence.js';
+import { failureReport } from './report/failure.js';
 import type { Recorder } from './record/recorder.js';
 import type { Entry } from './scenario/catalogue.js';
 import { Context } from './scenario/context.js';
@@ -10,7 +11,7 @@ import { makePlan, type Plan } from './scenario/plan.js';
 import { runScenario, type Result } from './scenario/runner.js';
 import { KernelEnd, type KernelOptions } from './sides/kernelend.js';
 import { OurEnd } from './sides/ourend.js';
-import { NamespaceShell, runProgram, type Shell } from './sides/shell.js';
+import { NamespaceShell, type Shell } from './sides/shell.js';
 import type { Machine } from './vm/qemu.js';
 
 /** Networks that are made: 0 for one scenario after the other, the rest for those that run beside them. */
@@ -63,12 +64,13 @@ export class Lab {
     const clean = async (): Promise<void> => {
       await Promise.all([us.remove(), kernel.remove().catch(() => undefined), context.proxy?.close()]);
     };
+    const began = Date.now() / 1000;
     let result: Result;
     try {
       await options.recorder?.begin();
       result = await runScenario(entry, context, undefined, options.signal, opponent.slowness);
       if (result.verdict === 'passed') await options.recorder?.end(entry, context);
-      if (result.verdict === 'failed') await this.#keep(result, context);
+      if (result.verdict === 'failed') await this.#keep(result, context, began);
     } finally {
       await clean();
       await this.#addresses(plan).catch(() => undefined);
@@ -87,35 +89,10 @@ export class Lab {
   }
 
   /** Writes down what there is about a failure, and tells it. */
-  async #keep(result: Result, context: Context): Promise<void> {
+  async #keep(result: Result, context: Context, began: number): Promise<void> {
     const kept = join(this.options.results, result.name.replace(/[^A-Za-z0-9]+/g, '-'));
     result.kept = kept;
-    rmSync(kept, { recursive: true, force: true });
-    mkdirSync(kept, { recursive: true, mode: 0o700 });
-    const files = new Map<string, Buffer>();
-    for (const end of [context.us, context.kernel]) {
-      const found = await end
-        .collect()
-        .catch((error: Error) => new Map([[`${end.side}.missing`, Buffer.from(error.message)]]));
-      for (const [name, bytes] of found) {
-        files.set(name, bytes);
-        writeFileSync(join(kept, name), bytes, { mode: 0o600 });
-      }
-      const state = await end.sh(`ip addr; ip -4 route; ip -6 route; ss -tuanp`, 15, true).catch(String);
-      writeFileSync(join(kept, `${end.side}-state.txt`), state);
-    }
-    const decode = async (...flags: string[]): Promise<string> => {
-      const [program, ...args] = this.options.command;
-      const keys = files.has('us.keys') ? ['--keys', join(kept, 'us.keys')] : [];
-      const capture = join(kept, 'us-outer.pcap');
-      const { bytes } = await runProgram(program!, [...args, 'decode', ...flags, ...keys, capture], 60);
-      return bytes.toString('utf8');
-    };
-    const decoded = files.has('us-outer.pcap') ? await decode('--all') : 'nothing was captured';
-    const messages = files.has('us-outer.pcap') ? wireMessages(await decode('--json'), context.plan) : [];
-    writeFileSync(join(kept, 'decoded.txt'), decoded);
-    const text = (name: string): string => files.get(name)?.toString('utf8') ?? '';
-    const report = failureReport(result, messages, { us: text('us.log'), kernel: text('kernel.log') }, decoded);
+    const report = failureReport(result, await keepEvidence(kept, context, this.options.command, began));
     writeFileSync(join(kept, 'report.txt'), report);
     this.options.say(report);
   }
@@ -220,7 +197,8 @@ export async function namespaceOpponent(
         messages: `cat ${state}/daemon.log 2>/dev/null`,
         preamble: `export WIRESTREAM_RUN_DIR='${state}'; wg() { ${quoted(standIn.wirestream)} "$@"; }; `,
         create: (name, transport) =>
-          `LOG_LEVEL=verbose WIRESTREAM_TRANSPORT=${transport} ${quoted(standIn.daemon)} ${name} >>${state}/daemon.log 2>&1`,
+          // A kernel makes no announcements, and heeds none.
+          `LOG_LEVEL=verbose WIRESTREAM_TRANSPORT=${transport} ${quoted(standIn.daemon)} ${name} >>${state}/daemon.log 2>&1 && wg set ${name} extensions off`,
       },
       noTcp: null,
       slowness: 1,

@@ -3,7 +3,8 @@ import type { Result } from './scenario/runner.js';
 
 /**
  * The order of a run: one scenario after the other, and beside them those that only wait for the clock, each on a network of its own. Over TCP they
- * come last instead: a kernel that re-dials on every change of address (fixtures/kernel, tcp-linkup-redial) would not leave them alone.
+ * come last instead, one after the other: a kernel that re-dials on every change of address, that of another interface too (fixtures/kernel,
+ * tcp-linkup-redial), would not leave them alone.
  */
 export async function schedule(
   entries: readonly Entry[],
@@ -42,10 +43,10 @@ export async function schedule(
   const isUdp = ({ transport }: Entry): boolean => transport === 'udp';
   const long = entries.filter((entry) => entry.long);
   await Promise.all([lane(short.filter(isUdp), 0), ...beside(long.filter(isUdp))]);
-  await lane(
-    short.filter((entry) => !isUdp(entry)),
-    0,
-  );
-  await Promise.all(beside(long.filter((entry) => !isUdp(entry))));
+  for (const list of [short, long])
+    await lane(
+      list.filter((entry) => !isUdp(entry)),
+      0,
+    );
   return entries.map((entry) => results.get(entry)!);
 }

@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Entry } from '../scenario/catalogue.js';
 import type { Context } from '../scenario/context.js';
-import { MTU, type EndPlan, type Side } from '../scenario/plan.js';
+import { MTU, hostOf, sideOf, type EndPlan, type Side } from '../scenario/plan.js';
 import { must } from '../sides/capturing.js';
 import type { PeerState } from '../sides/end.js';
 import { runProgram, type Shell } from '../sides/shell.js';
@@ -173,14 +173,7 @@ export function ephemerals(lines: ReturnType<typeof parseLines>, made: readonly 
 }
 
 function partyOf({ plan }: Context): (endpoint: string) => Party {
-  const { outer, spare } = plan.kernel;
-  const theirs = new Set([outer, spare].flatMap((o) => Object.values(o).map(canonical)));
-  return (endpoint) => (theirs.has(canonical(endpoint.replace(/:\d+$/, '').replace(/[[\]]/g, ''))) ? 'B' : 'A');
-}
-
-/** IPv6 addresses in one spelling. */
-export function canonical(address: string): string {
-  return address.includes(':') ? new URL(`http://[${address}]/`).hostname.slice(1, -1) : address;
+  return (endpoint) => (sideOf(hostOf(endpoint), plan) === 'kernel' ? 'B' : 'A');
 }
 
 function base64(bytes: Buffer): string {

@@ -36,9 +36,9 @@ export interface KeyMaterial {
 export function makePlan(network: number, transport: Transport, family: Family, psk: boolean, keys: KeyMaterial): Plan {
   const end = (host: number, port: number, key: KeyMaterial['us']): EndPlan => ({
     ...key,
-    outer: { 4: `10.99.${network}.${host}`, 6: `fd99:0:0:${network}::${host}` },
-    spare: { 4: `10.99.${network}.${host + 10}`, 6: `fd99:0:0:${network}::${host + 10}` },
-    inner: { 4: `10.77.${network}.${host}`, 6: `fd77:0:0:${network}::${host}` },
+    outer: { 4: `10.99.${network}.${host}`, 6: canonical(`fd99:0:0:${network}::${host}`) },
+    spare: { 4: `10.99.${network}.${host + 10}`, 6: canonical(`fd99:0:0:${network}::${host + 10}`) },
+    inner: { 4: `10.77.${network}.${host}`, 6: canonical(`fd77:0:0:${network}::${host}`) },
     port,
   });
   return {
@@ -53,6 +53,24 @@ export function makePlan(network: number, transport: Transport, family: Family, 
 
 export function endpoint(address: string, port: number): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/** An IPv6 address as programs print it (RFC 5952); others as they are. */
+export function canonical(address: string): string {
+  return address.includes(':') ? new URL(`http://[${address}]/`).hostname.slice(1, -1) : address;
+}
+
+/** The address in what `endpoint` makes. */
+export function hostOf(text: string): string {
+  return canonical(text.replace(/:\d+$/, '').replace(/^\[|\]$/g, ''));
+}
+
+/** Whose an address is, wherever that side has moved to; null for strangers. */
+export function sideOf(address: string, plan: Plan): Side | null {
+  const sides = ['us', 'kernel'] as const;
+  return (
+    sides.find((side) => [plan[side].outer, plan[side].spare].some((o) => Object.values(o).includes(address))) ?? null
+  );
 }
 
 export function allowedIps(end: EndPlan): string {

@@ -3,7 +3,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import { DamageProxy, type Damage } from '../wire/damageproxy.js';
 import type { Context } from './context.js';
 import { readPing } from './ping.js';
-import { endpoint, other, type Family, type Side } from './plan.js';
+import { endpoint, hostOf, other, type Family, type Side } from './plan.js';
 import type { Step } from './runner.js';
 
 /** The words that scenarios are made of. */
@@ -242,8 +242,10 @@ export function roam(side: Side): LabStep {
       context.note(`${side}: outer address ${outer[family]} becomes ${spare[family]}`);
       await context.end(side).move(family, outer[family], spare[family]);
       const text = await ping(side, { count: 10, mayLose: 9, interval: 0.5, within: 60 }).run(context);
-      await until('the other side to follow', 30, async () =>
-        (await context.end(other(side)).peer()).endpoint.includes(spare[family]),
+      await until(
+        'the other side to follow',
+        30,
+        async () => hostOf((await context.end(other(side)).peer()).endpoint) === spare[family],
       );
       return `followed; ${text as string}`;
     },
@@ -291,18 +293,39 @@ export const restart: LabStep = {
   },
 };
 
-/** All packets between the ends are lost for a while. */
+/** An Ethernet address that nobody has; the second bit says that it is no manufacturer's. */
+const NOBODY = '02:00:00:00:00:99';
+
+/**
+ * All packets between the ends are lost for a while, in both directions, and pings with them. Each end sends to an Ethernet address that nobody has: no
+ * route changes by that, which a kernel with TCP would take for a reason to dial anew (fixtures/kernel, tcp-linkup-redial).
+ */
 export function cut(seconds: number): LabStep {
   return {
-    side: 'kernel',
-    text: `the path is dead for ${seconds} s`,
-    limit: seconds + 30,
+    side: 'both',
+    text: `the path is dead for ${seconds} s, under traffic`,
+    limit: seconds + 60,
     async run(context) {
-      const { family, us } = context.plan;
-      const route = `ip -${family} route`;
-      const target = `${us.outer[family]}/${family === 4 ? 32 : 128}`;
+      const { family } = context.plan;
+      const sides = ['us', 'kernel'] as const;
+      const neighbour = async (side: Side, command: string): Promise<unknown> =>
+        context.end(side).sh(`ip neigh ${command}`);
+      const at = (side: Side): string =>
+        `${context.plan[other(side)].outer[family]} dev ${context.end(side).outerDevice}`;
       context.note(`path cut for ${seconds} s`);
-      await context.kernel.sh(`${route} add blackhole ${target} && sleep ${seconds}; ${route} del blackhole ${target}`);
+      await Promise.all(
+        sides.map(async (side) => neighbour(side, `replace ${at(side)} lladdr ${NOBODY} nud permanent`)),
+      );
+      const answers = await Promise.all(
+        sides.map(async (side) =>
+          context
+            .end(side)
+            .sh(`ping -n -i 0.5 -w ${seconds} ${context.plan[other(side)].inner[4]}`, seconds + 20, true),
+        ),
+      );
+      await Promise.all(sides.map(async (side) => neighbour(side, `del ${at(side)}`)));
+      const through = answers.reduce((n, text) => n + readPing(text, 0).answered.length, 0);
+      if (through > 0) throw new Error(`${through} pings were answered over a dead path`);
     },
   };
 }

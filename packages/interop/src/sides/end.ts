@@ -5,6 +5,8 @@ export interface End {
   readonly side: Side;
   /** for temporary files of the scripts that run here */
   readonly folder: string;
+  /** interface that the tunnel's packets leave by */
+  readonly outerDevice: string;
   /** Makes the interface with its keys and addresses, without the peer's endpoint, and takes it up. */
   up(): Promise<void>;
   /** Takes it away, whatever state it is in. */

@@ -26,6 +26,7 @@ export class KernelEnd implements End {
   readonly #me: EndPlan;
   readonly name: string;
   readonly folder: string;
+  readonly outerDevice: string;
   #log = '';
   #capturing = false;
 
@@ -37,6 +38,7 @@ export class KernelEnd implements End {
     this.#me = plan.kernel;
     this.name = `wg${plan.network}`;
     this.folder = options.folder;
+    this.outerDevice = options.device;
   }
 
   async up(): Promise<void> {
@@ -82,13 +84,13 @@ export class KernelEnd implements End {
   }
 
   async move(family: 4 | 6, from: string, to: string): Promise<void> {
-    await this.sh(moveScript(this.options.device, family, from, to));
+    await this.sh(moveScript(this.outerDevice, family, from, to));
   }
 
   async startCapture(): Promise<void> {
     this.#capturing = true;
     const port = `port ${this.#me.port}`;
-    await this.sh(captureScript(this.side, this.#file('outer.pcap'), this.options.device, port));
+    await this.sh(captureScript(this.side, this.#file('outer.pcap'), this.outerDevice, port));
     await this.sh(captureScript(this.side, this.#file('inner.pcap'), this.name, ''));
   }
 

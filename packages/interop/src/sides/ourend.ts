@@ -26,13 +26,13 @@ export class OurEnd implements End {
 
   /**
    * @param command the program and its first arguments
-   * @param device outer interface
+   * @param outerDevice interface that the tunnel's packets leave by
    * @param folder files of this run, emptied before
    */
   constructor(
     private readonly command: readonly string[],
     private readonly plan: Plan,
-    private readonly device: string,
+    readonly outerDevice: string,
     readonly folder: string,
   ) {
     this.name = `ws${plan.network}`;
@@ -112,14 +112,14 @@ export class OurEnd implements End {
   }
 
   async move(family: 4 | 6, from: string, to: string): Promise<void> {
-    await this.sh(moveScript(this.device, family, from, to));
+    await this.sh(moveScript(this.outerDevice, family, from, to));
   }
 
   async startCapture(): Promise<void> {
     this.#capturing = true;
     const { us, kernel } = this.plan;
     const ports = `port ${us.port} or port ${kernel.port}`;
-    await this.sh(captureScript(this.side, join(this.folder, 'us-outer.pcap'), this.device, ports));
+    await this.sh(captureScript(this.side, join(this.folder, 'us-outer.pcap'), this.outerDevice, ports));
     await this.sh(captureScript(this.side, join(this.folder, 'us-inner.pcap'), this.name, ''));
   }
 

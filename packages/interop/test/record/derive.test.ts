@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { linesOf, run } from '../../../cli/test/decode/run.js';
 import { derive, type Line, type Party } from '../../src/record/derive.js';
-import { canonical, ephemerals } from '../../src/record/fixtures.js';
+import { ephemerals } from '../../src/record/fixtures.js';
+import { canonical, hostOf } from '../../src/scenario/plan.js';
 import { parseTrace, publicOf } from '../../src/record/kprobe.js';
 import { packetsOf, surplus } from '../../src/record/pcap.js';
 
@@ -40,8 +41,7 @@ describe.each(['udp-handshake-ping', 'udp-rekey', 'udp-roam', 'tcp-handshake-pin
     const packets = packetsOf(outer);
 
     test('what is derived is what its sidecar says', () => {
-      const isB = (end: string): boolean =>
-        canonical(end.replace(/:\d+$/, '').replace(/[[\]]/g, '')) === canonical(sidecar['B'].outer_address as string);
+      const isB = (end: string): boolean => hostOf(end) === canonical(sidecar['B'].outer_address as string);
       const partyOf = (end: string): Party => (isB(end) ? 'B' : 'A');
       const found = derive(lines, partyOf, packets[0]!.seconds, sidecar['counters_read_at_unix'] as number);
       const exact = [

@@ -1,8 +1,5 @@
-import { describe, expect, test } from '@jest/globals';
-import { freshKeys } from '../../src/keys.js';
-import { failureReport, wireMessages } from '../../src/report/failure.js';
+import { expect, test } from '@jest/globals';
 import { json, junit, table, totals } from '../../src/report/report.js';
-import { makePlan } from '../../src/scenario/plan.js';
 import type { Result } from '../../src/scenario/runner.js';
 
 const FAILED: Result = {
@@ -57,38 +54,4 @@ test('JUnit: one case each, nothing that XML cannot hold', () => {
   expect(text).toContain('us: pings: FAILED: no answer');
   expect(text).not.toContain('\u0007');
   expect(text.match(/<skipped message="no TCP"\/>/g)).toHaveLength(2);
-});
-
-describe('failureReport', () => {
-  const plan = makePlan(0, 'udp', 6, false, freshKeys());
-  const message = (t: number, from: string, wg: object): string =>
-    JSON.stringify({ type: 'message', t, from, to: 'x', length: 148, status: 'decrypted', wg });
-  const lines = [
-    message(0, '[fd99:0:0:0::1]:51821', { type: 1 }),
-    message(0.5, '10.99.0.2:51820', { type: 4, counter: 7 }),
-    message(0.7, '10.99.0.12:51820', { type: 4, counter: 8, keepalive: true }),
-    message(0.9, '192.0.2.1:1', { type: 4 }),
-    '{"type":"summary"}',
-    '{"cut',
-  ].join('\n');
-
-  test('messages are told by side, wherever it has moved to', () => {
-    expect(wireMessages(lines, plan)).toEqual([
-      { t: 0, from: 'us', what: 'initiation, 148 bytes, decrypted' },
-      { t: 0.5, from: 'kernel', what: 'data 7, 148 bytes, decrypted' },
-      { t: 0.7, from: 'kernel', what: 'keepalive 8, 148 bytes, decrypted' },
-    ]);
-  });
-
-  test('it says what each side did and sent last, with both logs and the capture', () => {
-    const report = failureReport(FAILED, wireMessages(lines, plan), { us: 'our line\n', kernel: '' }, 'decoded line\n');
-    expect(report).toContain('wirestream did last   2.0 s: pings → FAILED: no answer');
-    expect(report).toContain('wirestream sent last  0.000 s in the capture: initiation');
-    expect(report).toContain('the kernel did last   0.0 s: interfaces → done');
-    expect(report).toContain('the kernel sent last  0.700 s in the capture: keepalive 8');
-    expect(report).toMatch(/log of wirestream, its end\n {4}our line/);
-    expect(report).toMatch(/log of the kernel, its end\n {4}\(empty\)/);
-    expect(report).toMatch(/decoded, its end\n {4}decoded line/);
-    expect(report).toContain('/results/x');
-  });
 });
