@@ -32,6 +32,10 @@ try {
 
 async function main() {
   checkNode();
+  const isQuick = argv.includes('--quick');
+  // Before anything is written here: what another user installs and builds would not be root's.
+  const unsuited = argv.includes('--help') ? null : unsuitedHost();
+  if (unsuited !== null) return refuse(unsuited, isQuick);
   installPackages();
   build();
   const { HELP, emulator, interop, readOptions } = await import('../packages/interop/dist/main.js');
@@ -40,32 +44,39 @@ async function main() {
     console.log(HELP);
     return 0;
   }
-  const why = obstacle(options, emulator());
-  if (why === null) {
-    try {
-      return await interop(options, path.join(ROOT, 'packages'), (line) => console.log(line));
-    } catch (error) {
-      if (options.quick && error.name === 'NoKernel') return skip(error.message);
-      throw error;
-    }
+  const missing = missingPrograms(options, emulator());
+  if (missing !== null) return refuse(missing, isQuick);
+  try {
+    return await interop(options, path.join(ROOT, 'packages'), (line) => console.log(line));
+  } catch (error) {
+    if (error.name === 'NoKernel') return refuse(error.message, isQuick);
+    throw error;
   }
-  if (!options.quick) throw new Error(why);
-  return skip(why);
 }
 
-function skip(why) {
+/** With --quick a machine that cannot run the scenarios is no failure. */
+function refuse(why, isQuick) {
+  if (!isQuick) throw new Error(`the scenarios cannot run here: ${why}`);
   console.log(`SKIPPED: scenarios against a real kernel: ${why}`);
   console.log('0 passed, 0 failed, 1 skipped');
   return 0;
 }
 
-/** Why the lab cannot run here; null when it can. What can be installed is. */
-function obstacle(options, qemu) {
+/** Why no installation would help; null when the lab can run here. */
+function unsuitedHost() {
   if (process.platform !== 'linux') return 'they need Linux';
-  if (!isRoot) return 'they need root, for network namespaces and a tap: run it as root';
-  if (!existsSync('/dev/net/tun')) return 'they need /dev/net/tun';
+  if (!isRoot) return 'they need root, for network namespaces and a tap: start the same command as root, or with sudo';
+  if (!existsSync('/dev/net/tun')) return 'they need /dev/net/tun, which a container has to be given';
+  return null;
+}
+
+/** Which programs are not there and could not be installed; null when all are there. */
+function missingPrograms(options, qemu) {
   const machine = !options.hostKernel && !options.standIn;
   if (machine && qemu === null) return `no emulator is known for ${process.arch}`;
-  const missing = installPrograms(machine ? { ...PROGRAMS, [qemu.program]: qemu.packaged } : PROGRAMS);
-  return missing.length > 0 ? `${missing.join(', ')} missing, and no way to install it here` : null;
+  const programs = machine ? { ...PROGRAMS, [qemu.program]: qemu.packaged } : PROGRAMS;
+  const missing = installPrograms(programs);
+  if (missing.length === 0) return null;
+  const packages = [...new Set(missing.map((program) => programs[program]))].join(' ');
+  return `${missing.join(', ')} missing, and apt-get did not get them: install ${packages} (Debian's names), and start again`;
 }

@@ -8,8 +8,8 @@ import { Lab, NETWORKS, TAP, ip, machineOpponent, namespaceOpponent, ourNetwork,
 import type { Options } from './options.js';
 import { FixtureRecorder } from './record/fixtures.js';
 import { json, junit, table, totals } from './report/report.js';
-import { catalogue } from './scenario/catalogue.js';
 import type { Result } from './scenario/runner.js';
+import { select } from './scenario/select.js';
 import { schedule } from './schedule.js';
 import { Machine } from './vm/qemu.js';
 
@@ -51,12 +51,7 @@ async function main(): Promise<void> {
     signal: stopper.signal,
     recorder,
   });
-  const chosen = catalogue(['udp', 'tcp']).filter(
-    (entry) =>
-      (!options.quick || entry.quick) &&
-      (options.only.length === 0 ||
-        options.only.some((words) => words.split(/\s+/).every((word) => entry.name.includes(word)))),
-  );
+  const chosen = select(options);
   const closed = (): string | null =>
     stopper.signal.aborted
       ? 'interrupted'

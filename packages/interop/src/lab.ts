@@ -209,7 +209,8 @@ export async function namespaceOpponent(
   if (status !== 0) {
     await stop();
     throw new Error(
-      `this host's kernel has no WireGuard (${bytes.toString('utf8').trim()}); without --host-kernel a virtual machine is used`,
+      `this machine's kernel cannot make WireGuard interfaces (ip link add type wireguard: ${bytes.toString('utf8').trim()}): ` +
+        'see whether `modprobe wireguard` finds its module; without --host-kernel, a kernel that has it is booted in a virtual machine',
     );
   }
   const release = readFileSync('/proc/sys/kernel/osrelease', 'utf8').trim();

@@ -12,11 +12,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Job } from './inner.js';
 import { HELP, readOptions, type Options } from './options.js';
+import { select } from './scenario/select.js';
 import { buildInitramfs } from './vm/initramfs.js';
-import { fetchKernel } from './vm/kernelpackage.js';
+import { fetchKernel, readModule, type Kernel } from './vm/kernelpackage.js';
 import { loadOrder, type ModuleSource } from './vm/modules.js';
 import { emulator } from './vm/qemu.js';
-import { readModule } from './vm/kernelpackage.js';
 
 export { emulator, HELP, readOptions };
 
@@ -33,9 +33,12 @@ export async function interop(options: Options, packages: string, say: (line: st
   for (const file of [options.module, options.wg]) {
     if (file !== null && !existsSync(file)) throw new Error(`${file}: no such file`);
   }
+  select(options);
+  // What takes its time and cannot be interrupted in order comes before there is anything to take away.
+  const kernel = options.hostKernel || options.standIn ? null : fetchKernel(cacheFolder(), say);
   const folder = mkdtempSync(join(tmpdir(), 'wirestream-interop-'));
   try {
-    const guest = options.hostKernel || options.standIn ? null : prepareGuest(options, folder, say);
+    const guest = kernel === null ? null : prepareGuest(kernel, options, folder, say);
     const job: Job = {
       options,
       folder,
@@ -52,9 +55,16 @@ export async function interop(options: Options, packages: string, say: (line: st
   }
 }
 
-function prepareGuest(options: Options, folder: string, say: (line: string) => void): NonNullable<Job['guest']> {
-  const cache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'wirestream', 'interop');
-  const kernel = fetchKernel(cache, say);
+function cacheFolder(): string {
+  return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'wirestream', 'interop');
+}
+
+function prepareGuest(
+  kernel: Kernel,
+  options: Options,
+  folder: string,
+  say: (line: string) => void,
+): NonNullable<Job['guest']> {
   const modules = loadOrder(withOwn(kernel.modules, options.module), MODULES, MAYBE_MODULES);
   const initramfs = join(folder, 'root.cpio');
   writeFileSync(initramfs, buildInitramfs({ modules, ...(options.wg === null ? {} : { wg: options.wg }) }));

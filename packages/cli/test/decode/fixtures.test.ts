@@ -121,9 +121,9 @@ describe.each(sidecarNames)('%s', (name) => {
   const lines = linesOf(result);
   const messages = lines.filter(({ type }) => type === 'message');
   const summary = lines[lines.length - 1]!;
-  /** The side that an address belongs to: B stays where it is, A may roam. */
-  const sideOf = (end: string) =>
-    end.replace(/:\d+$/, '').replace(/[[\]]/g, '') === sidecar.B.outer_address ? 'B' : 'A';
+  const ofB = [sidecar.B.outer_address, ...(sidecar.B.other_outer_addresses ?? [])];
+  /** The side that an address belongs to: B stays where it is, or the sidecar says where it goes; A may roam. */
+  const sideOf = (end: string) => (ofB.includes(end.replace(/:\d+$/, '').replace(/[[\]]/g, '')) ? 'B' : 'A');
   const ofSide = (side: string) => messages.filter(({ from }) => sideOf(from as string) === side);
 
   test('the summary is what the sidecar says', () => {

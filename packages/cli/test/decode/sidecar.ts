@@ -1,7 +1,12 @@
 import { readFileSync, readdirSync, existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const FIXTURES = new URL('../../../../fixtures/kernel/', import.meta.url);
+/** The recorded captures; with WIRESTREAM_FIXTURES those of a folder come to them (docs/interop.md). */
+const FOLDERS = [
+  fileURLToPath(new URL('../../../../fixtures/kernel/', import.meta.url)),
+  ...(process.env['WIRESTREAM_FIXTURES'] === undefined ? [] : [process.env['WIRESTREAM_FIXTURES']]),
+];
 
 /** What a direction of a connection carried, as the sidecar has it. */
 export interface SidecarDirection {
@@ -29,6 +34,8 @@ export interface SidecarConnection {
 
 export interface SidecarParty {
   readonly outer_address: string;
+  /** where it moves to, if that is B */
+  readonly other_outer_addresses?: string[];
   readonly public_key: string;
 }
 
@@ -68,12 +75,15 @@ export interface Sidecar {
   };
 }
 
-export const sidecarNames = readdirSync(FIXTURES)
-  .filter((name) => name.endsWith('.json'))
-  .map((name) => name.slice(0, -5));
+export const sidecarNames = FOLDERS.flatMap((folder) =>
+  readdirSync(folder)
+    .filter((name) => name.endsWith('.json'))
+    .map((name) => name.slice(0, -5)),
+);
 
 export function pathOf(file: string): string {
-  return fileURLToPath(new URL(file, FIXTURES));
+  const paths = FOLDERS.map((folder) => join(folder, file));
+  return paths.find(existsSync) ?? paths[0]!;
 }
 
 export function readSidecar(name: string): Sidecar {

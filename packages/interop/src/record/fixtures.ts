@@ -113,6 +113,7 @@ export class FixtureRecorder implements Recorder {
       private_key: end.privateKey,
       public_key: end.publicKey,
       outer_address: end.outer[plan.family],
+      other_outer_addresses: [end.spare[plan.family]],
       listen_port: end.port,
       tunnel_addresses: [end.inner[4], end.inner[6]],
       tunnel_mtu: MTU,

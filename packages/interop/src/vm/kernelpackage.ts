@@ -1,7 +1,8 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
+import { apt, type PackageSource } from './apt.js';
 import { moduleOfFile, type ModuleSource } from './modules.js';
 
 /**
@@ -44,60 +45,79 @@ function compare(a: readonly number[], b: readonly number[]): number {
   return a[at]! - (b[at] ?? -1);
 }
 
+/** How many packages are tried. */
+const CANDIDATES = 4;
+
 /** No kernel is to be had here: nothing is known of wirestream by that. */
 export class NoKernel extends Error {
   override name = 'NoKernel';
 }
 
-/** @throws NoKernel that says what could not be had */
-export function fetchKernel(cache: string, say: (line: string) => void): Kernel {
+/**
+ * The newest kernel that the package lists have and that can be had; without a network, one that was fetched before.
+ * @param cache folder of unpacked packages
+ * @throws NoKernel that says what could not be had, why, and what to do
+ */
+export function fetchKernel(cache: string, say: (line: string) => void, packages: PackageSource = apt): Kernel {
   mkdirSync(cache, { recursive: true });
-  let names = listed();
-  if (candidates(names, process.arch).length === 0) {
+  const complaints: string[] = [];
+  let isFresh = false;
+  const refresh = (): void => {
+    if (isFresh) return;
+    isFresh = true;
     say('reading the package lists');
-    spawnSync('apt-get', ['update', '-q'], { stdio: 'ignore', timeout: 180_000 });
-    names = listed();
+    const complaint = packages.update();
+    if (complaint !== null) complaints.push(complaint);
+  };
+  let names = candidates(packages.names(), process.arch);
+  if (names.length === 0) {
+    refresh();
+    names = candidates(packages.names(), process.arch);
   }
-  const tried: string[] = [];
-  for (const name of candidates(names, process.arch).slice(0, 4)) {
-    const folder = unpacked(cache, name, say);
-    const kernel = folder === null ? null : openKernel(folder, name);
+  for (const name of names.slice(0, CANDIDATES)) {
+    const fetched = unpacked(cache, name, say, packages, refresh);
+    const kernel = 'folder' in fetched ? openKernel(fetched.folder, name) : null;
     if (kernel !== null) return kernel;
-    tried.push(name);
+    complaints.push('complaint' in fetched ? fetched.complaint : `${name} has no wireguard.ko`);
   }
+  for (const name of candidates(readdirSync(cache), process.arch)) {
+    const kernel = openKernel(join(cache, name), name);
+    if (kernel === null) continue;
+    say(`no newer kernel is to be had (${complaints[0] ?? 'the package lists have none'}): ${name} was fetched before`);
+    return kernel;
+  }
+  if (names.length === 0) complaints.push(`the package lists have no linux-image for ${process.arch}`);
   throw new NoKernel(
-    tried.length > 0
-      ? `no kernel with wireguard.ko: tried ${tried.join(', ')}`
-      : `the package lists have no linux-image for ${process.arch}`,
+    `no kernel to boot: ${complaints.join('; ')}. Kernels are Debian's: see to it that \`apt-get update\` and ` +
+      `\`apt-get download ${names[0] ?? 'linux-image-…'}\` work, or unpack such a package with \`dpkg-deb -x FILE.deb ${join(cache, names[0] ?? 'NAME-OF-THE-PACKAGE', 'tree')}\``,
   );
 }
 
-function listed(): string[] {
-  const { stdout } = spawnSync('apt-cache', ['pkgnames', 'linux-image-'], { encoding: 'utf8', timeout: 60_000 });
-  return (stdout ?? '').split('\n').filter(Boolean);
-}
-
-function unpacked(cache: string, name: string, say: (line: string) => void): string | null {
+function unpacked(
+  cache: string,
+  name: string,
+  say: (line: string) => void,
+  packages: PackageSource,
+  refresh: () => void,
+): { readonly folder: string } | { readonly complaint: string } {
   const folder = join(cache, name);
-  if (existsSync(folder)) return folder;
+  if (existsSync(folder)) return { folder };
   say(`downloading ${name}`);
   const work = `${folder}.${process.pid}`;
   mkdirSync(work, { recursive: true });
   try {
-    const get = (): boolean =>
-      spawnSync('apt-get', ['download', '-q', name], { cwd: work, stdio: 'ignore', timeout: 240_000 }).status === 0;
-    if (!get()) {
-      spawnSync('apt-get', ['update', '-q'], { stdio: 'ignore', timeout: 180_000 });
-      if (!get()) return null;
+    let complaint = packages.download(name, work);
+    if (complaint !== null) {
+      // Lists that are old name files that are not there any more.
+      refresh();
+      complaint = packages.download(name, work);
     }
-    const file = readdirSync(work).find((f) => f.endsWith('.deb'))!;
-    execFileSync('dpkg-deb', ['-x', join(work, file), join(work, 'tree')], { timeout: 120_000 });
-    rmSync(join(work, file));
+    if (complaint !== null) return { complaint: `${name} could not be downloaded (${complaint})` };
     renameSync(work, folder);
-    return folder;
+    return { folder };
   } catch (error) {
     // Two runs at once: the other one's is as good.
-    if (existsSync(folder)) return folder;
+    if (existsSync(folder)) return { folder };
     throw error;
   } finally {
     rmSync(work, { recursive: true, force: true });
@@ -107,6 +127,7 @@ function unpacked(cache: string, name: string, say: (line: string) => void): str
 function openKernel(folder: string, name: string): Kernel | null {
   const tree = join(folder, 'tree');
   const boot = join(tree, 'boot');
+  if (!existsSync(boot)) return null;
   const image = readdirSync(boot).find((file) => file.startsWith('vmlinu'));
   if (image === undefined) return null;
   const release = image.replace(/^vmlinu[xz]-/, '');

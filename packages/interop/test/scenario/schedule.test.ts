@@ -4,6 +4,7 @@ import { makePlan } from '../../src/scenario/plan.js';
 import { readPing } from '../../src/scenario/ping.js';
 import type { Result } from '../../src/scenario/runner.js';
 import { freshKeys } from '../../src/keys.js';
+import { select } from '../../src/scenario/select.js';
 import { isAccounted } from '../../src/scenario/steps.js';
 import { schedule } from '../../src/schedule.js';
 
@@ -22,6 +23,18 @@ test('every combination of the matrix is there, once, for each transport', () =>
   const perTransport = (transport: string): number =>
     entries.filter((e) => e.transport === transport && e.quick).length;
   expect(perTransport('udp')).toBeGreaterThanOrEqual(6);
+});
+
+test('scenarios are chosen by words of their names; a choice of none is a mistake', () => {
+  const names = (only: string[], quick = false): string[] => select({ quick, only }).map(({ name }) => name);
+  expect(names([]).length).toBe(catalogue(['udp', 'tcp']).length);
+  expect(names(['udp v6 no we'])).toEqual(['udp v6 no psk: we dial']);
+  expect(names(['flip', 'udp v6 no we'])).toEqual(['udp v6 no psk: we dial', 'tcp v4: bits flip on the way']);
+  expect(names([], true).length).toBeLessThan(20);
+  expect(() => names(['flip udp', 'x'])).toThrow(
+    '--only "flip udp", "x": no scenario has these words; names are like "udp v4',
+  );
+  expect(() => names(['udp rekey'], true)).toThrow('no scenario of the short run');
 });
 
 test('results come in the order of the catalogue; no network holds two scenarios at once; over TCP nothing runs beside another, and long ones come last', async () => {
