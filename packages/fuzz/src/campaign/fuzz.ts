@@ -16,6 +16,8 @@ export const REGRESSIONS = path.join(PACKAGE, 'test/regressions');
 
 /** How long tunnels are used at the end, to see that the drivers work. */
 const SOAK_MINUTES = 0.5;
+/** Pairs of tunnels that programs use then: each transport, with the portable and the Linux driver, twice. */
+const ROUNDS = 12;
 
 /** `npm run fuzz`. @returns the exit code */
 export async function fuzz(args: readonly string[], out: (line: string) => void): Promise<number> {
@@ -52,12 +54,13 @@ export async function fuzz(args: readonly string[], out: (line: string) => void)
   return faults === 0 ? 0 : 1;
 }
 
-/** Runs hostile load and a short soak in processes of their own, with coverage of all their threads. */
+/** Runs hostile load, a short soak and programs that use tunnels, in processes of their own, with coverage of all their threads. */
 async function coverDrivers(out: (line: string) => void): Promise<DriverRun> {
   const folder = mkdtempSync(path.join(tmpdir(), 'wirestream-fuzz-'));
   try {
     const hostile = await runScript('../hostile/run.js', ['--busy'], folder, out);
     const soaked = await runScript('../soak/run.js', ['--minutes', String(SOAK_MINUTES)], folder, out);
+    const used = await runScript('../flows/run.js', ['--rounds', String(ROUNDS)], folder, out);
     const map = new CoverageMap();
     for (const file of readdirSync(folder)) {
       const { result } = JSON.parse(readFileSync(path.join(folder, file), 'utf8')) as {
@@ -65,7 +68,7 @@ async function coverDrivers(out: (line: string) => void): Promise<DriverRun> {
       };
       map.add(result.filter(({ url }) => url.includes('/packages/core/')));
     }
-    return { data: map.toData(), held: hostile && soaked };
+    return { data: map.toData(), held: hostile && soaked && used };
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -25,14 +25,14 @@ export async function openDatagramForward(tunnel: RootlessTunnel, forward: Forwa
   const flows = new Map<string, UdpFlow>();
   let address: Uint8Array | null = null;
 
-  const open = (to: Uint8Array, from: dgram.RemoteInfo, key: string): UdpFlow | null => {
+  const open = (now: number, to: Uint8Array, from: dgram.RemoteInfo, key: string): UdpFlow | null => {
     const source = tunnel.stack.sourceFor(to);
     if (source === null || flows.size >= SENDERS_MAX) return null;
     const native: NativeDatagrams = {
       send: (bytes) => socket.send(Buffer.from(bytes), from.port, from.address, () => undefined),
       close: () => void flows.delete(key),
     };
-    const flow = tunnel.stack.udp.open(performance.now(), source, to, destination.port, native);
+    const flow = tunnel.stack.udp.open(now, source, to, destination.port, native);
     if (typeof flow === 'string') return null;
     flows.set(key, flow);
     return flow;
@@ -41,7 +41,7 @@ export async function openDatagramForward(tunnel: RootlessTunnel, forward: Forwa
   const forwardOne = (to: Uint8Array, bytes: Buffer, from: dgram.RemoteInfo) =>
     tunnel.run((now) => {
       const key = formatHostPort({ host: from.address, port: from.port });
-      const flow = flows.get(key) ?? open(to, from, key);
+      const flow = flows.get(key) ?? open(now, to, from, key);
       if (flow !== null) tunnel.stack.udp.datagram(now, flow, bytes);
     });
 
