@@ -1,5 +1,6 @@
 import type { Closing, Side, TcpConnection } from './connection.js';
 import type { DecodeSink, Moment, Notice } from './events.js';
+import { innerLength } from './inner.js';
 import { Origins } from './origins.js';
 import type { Party } from './keyring.js';
 import { Status, type Message } from './message.js';
@@ -99,6 +100,7 @@ export class Tally implements DecodeSink {
   handshakesCompleted = 0;
   decrypted = 0;
   undecrypted = 0;
+  /** IP packets: neither keepalives, nor what two wirestreams tell each other */
   innerPackets = 0;
   innerBytes = 0;
   replays = 0;
@@ -221,7 +223,7 @@ export class Tally implements DecodeSink {
     const opened = m.status === Status.decrypted || m.status === Status.replayed;
     if (opened) {
       this.decrypted++;
-      if (!m.isKeepalive) this.innerPackets++;
+      if (innerLength(m.inner, 0, m.innerLength) > 0) this.innerPackets++;
       this.innerBytes += m.innerLength;
       if (m.status === Status.replayed) this.replays++;
     } else {
