@@ -53,6 +53,11 @@ export class VirtioHeader {
   }
 }
 
+/** The payload bytes of each segment but the last, of a header where it lies. */
+export function virtioSegment(slab: Slab, offset: number): number {
+  return slab.view.getUint16(offset + 4, true);
+}
+
 /** The header of a packet that is complete as it is. */
 export function writePlainHeader(slab: Slab, offset: number): void {
   slab.view.setInt32(offset, 0);

@@ -54,6 +54,8 @@ export interface PortableOptions {
   readonly mtu: number;
   /** takes an inner packet of `length` bytes at `offset`, valid during the call only */
   readonly deliver: (slab: Slab, offset: number, length: number, from: Peer | null) => void;
+  /** takes a super-packet that was checked, virtio-net header first, `length` bytes in all; where absent it is cut up for `deliver` */
+  readonly deliverSuper?: (slab: Slab, offset: number, length: number) => void;
   /** local addresses to listen on; all when absent */
   readonly listenOn?: readonly string[];
   /** takes lines of a Wireshark key log */
@@ -96,7 +98,7 @@ export class PortableDriver implements Driver {
 
   constructor(options: PortableOptions) {
     this.#options = options;
-    const makeSlab = options.makeSlab ?? Slab.plain;
+    const { makeSlab = Slab.plain, deliverSuper } = options;
     this.slabs = new SlabPool(QUEUE_SLAB, makeSlab);
     this.#input = makeSlab(RECORD_MAX + CHUNK_MAX);
     const innerSlab = (options.makePacketSlab ?? makeSlab)(RECORD_MAX);
@@ -104,6 +106,14 @@ export class PortableDriver implements Driver {
       slab: innerSlab,
       reserve: () => 0,
       commit: (offset, length, from) => options.deliver(innerSlab, offset, length, from),
+      ...(deliverSuper === undefined
+        ? {}
+        : {
+            commitSuper: (offset, length) => {
+              deliverSuper(innerSlab, offset, length);
+              return true;
+            },
+          }),
     };
     const outSlab = makeSlab(RECORD_MAX);
     this.datagrams = {
@@ -165,6 +175,18 @@ export class PortableDriver implements Driver {
     let taken = false;
     this.#enter((now) => {
       taken = this.device.packet(now, slab, offset, length);
+    });
+    return taken;
+  }
+
+  /**
+   * Sends a super-packet as one message: `length` bytes at `offset`, virtio-net header first; up to 15 bytes behind it may be overwritten.
+   * @returns false when the peer does not take it like that now; then nothing was sent
+   */
+  superPacket(slab: Slab, offset: number, length: number): boolean {
+    let taken = false;
+    this.#enter((now) => {
+      taken = this.device.superPacket(now, slab, offset, length);
     });
     return taken;
   }

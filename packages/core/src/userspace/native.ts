@@ -46,11 +46,19 @@ export interface NativeDatagrams {
 export interface Path {
   /** Bytes of packets that may be sent now before the carrier's queue would have to drop some; may be negative. */
   room(): number;
+  /** Whether a super-packet may go to the peer as one message now (docs/offload-records.md). Absent: never. */
+  takesSuper?(): boolean;
 }
 
 export interface StackHost {
   /** Sends an inner packet of `length` bytes at `offset`; up to 15 bytes behind it may be overwritten. */
   send(slab: Slab, offset: number, length: number): void;
+  /**
+   * Sends a super-packet of TCP: a virtio-net header at `offset`, then the packet, `length` bytes in all; up to 15 bytes behind it may be overwritten. Asked only
+   * after the path said that it takes them.
+   * @returns false when it does not after all, with nothing sent
+   */
+  sendSuper?(slab: Slab, offset: number, length: number): boolean;
   /** The way to an address inside the tunnel, or null when no peer has it. */
   path(address: Uint8Array): Path | null;
   /** Fills with bytes from a cryptographically secure source. */

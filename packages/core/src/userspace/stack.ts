@@ -1,4 +1,5 @@
 import { Deadlines, type Scheduled } from '../device/deadlines.js';
+import { virtioSegment, VIRTIO_HEADER } from '../offload/virtio.js';
 import { SlabPool } from '../slab/pool.js';
 import { Slab } from '../slab/slab.js';
 import { Buffers } from './buffers.js';
@@ -130,6 +131,15 @@ export class UserStack {
         if ((packet.protocol === PROTOCOL_ICMP) === (packet.version === 4)) return this.#icmpPacket(now);
     }
     this.counters.unknown++;
+  }
+
+  /** An offload record came from a peer, checked (offload/record.ts): `length` bytes at `offset`, virtio-net header first. */
+  superPacket(now: number, slab: Slab, offset: number, length: number): void {
+    const packet = this.#packet;
+    packet.vectorSum = slab.vectorSum;
+    if (packet.parse(slab.view, offset + VIRTIO_HEADER, length - VIRTIO_HEADER)) {
+      this.tcp.packet(now, virtioSegment(slab, offset));
+    } else this.counters.malformed++;
   }
 
   #icmpPacket(now: number): void {

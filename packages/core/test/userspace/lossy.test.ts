@@ -23,6 +23,10 @@ const quiet: fc.Arbitrary<Step> = fc.oneof(
 );
 const slowness = fc.constantFrom(0, 1, 40, 700);
 
+/** How each side's super-packets travel. */
+const way = fc.constantFrom(undefined, 'cut' as const, 'whole' as const, 'refused' as const);
+const supers = fc.tuple(way, way);
+
 function ending(last: Step[]): fc.Arbitrary<SideScript> {
   return fc.record({ steps: fc.array(quiet, { maxLength: 10 }).map((steps) => [...steps, ...last]), slowness });
 }
@@ -53,18 +57,25 @@ function checkEmpty(pair: LossyPair): void {
 describe('two stacks with a bad path between them', () => {
   test('every byte arrives once and in order, both ends are heard, and nothing is left', () => {
     fc.assert(
-      fc.property(faults, ending([{ do: 'end' }]), ending([{ do: 'end' }]), fc.integer(), (path, a, b, seed) => {
-        const pair = new LossyPair(path, [a, b], seed);
-        pair.run(3_600_000);
-        const [first, second] = pair.sides;
-        expect([first.native?.calls, second.native?.calls]).toEqual([
-          ['established', 'end', 'close'],
-          ['established', 'end', 'close'],
-        ]);
-        expect(checkPrefix(pair, 1)).toBe(first.written);
-        expect(checkPrefix(pair, 0)).toBe(second.written);
-        checkEmpty(pair);
-      }),
+      fc.property(
+        faults,
+        ending([{ do: 'end' }]),
+        ending([{ do: 'end' }]),
+        fc.integer(),
+        supers,
+        (path, a, b, seed, how) => {
+          const pair = new LossyPair(path, [a, b], seed, how);
+          pair.run(3_600_000);
+          const [first, second] = pair.sides;
+          expect([first.native?.calls, second.native?.calls]).toEqual([
+            ['established', 'end', 'close'],
+            ['established', 'end', 'close'],
+          ]);
+          expect(checkPrefix(pair, 1)).toBe(first.written);
+          expect(checkPrefix(pair, 0)).toBe(second.written);
+          checkEmpty(pair);
+        },
+      ),
       {
         numRuns: 60,
         examples: [
@@ -74,6 +85,7 @@ describe('two stacks with a bad path between them', () => {
             { steps: [...writes(12421, 29785, 40, 94, 18060, 75, 3875), { do: 'end' }], slowness: 700 },
             { steps: [...writes(8746, 37401, 91), { do: 'end' }], slowness: 700 },
             -1861145111,
+            [undefined, undefined],
           ],
         ],
       },
@@ -82,8 +94,8 @@ describe('two stacks with a bad path between them', () => {
 
   test('a reset on one side reaches the other, and what came before it is right', () => {
     fc.assert(
-      fc.property(faults, ending([{ do: 'reset' }]), ending([]), fc.integer(), (path, a, b, seed) => {
-        const pair = new LossyPair({ ...path, loss: 0, queue: 4096 }, [a, b], seed);
+      fc.property(faults, ending([{ do: 'reset' }]), ending([]), fc.integer(), supers, (path, a, b, seed, how) => {
+        const pair = new LossyPair({ ...path, loss: 0, queue: 4096 }, [a, b], seed, how);
         pair.run(3_600_000);
         const [first, second] = pair.sides;
         expect(first.native?.calls).toEqual(['established', 'broke']);

@@ -22,6 +22,8 @@ export interface SideScript {
   slowness: number;
 }
 
+type Supers = 'cut' | 'whole' | 'refused' | undefined;
+
 interface Side {
   world: World;
   native: FakeNative | null;
@@ -61,15 +63,18 @@ export class LossyPair {
     private readonly faults: PathFaults,
     scripts: [SideScript, SideScript],
     seed: number,
+    /** how each side's super-packets travel; undefined: it sends none */
+    supers: readonly [Supers, Supers] = [undefined, undefined],
   ) {
     this.#random = generator(seed);
-    const world = (address: number[]) =>
+    const world = (address: number[], own: Supers) =>
       new World({
+        ...(own === undefined ? {} : { supers: own }),
         addresses: [Uint8Array.from(address), parseIp('fd00::1')!],
         random: (out) => out.forEach((_, i) => (out[i] = this.#random() * 256)),
       });
-    const side = (address: number[], script: SideScript): Side => ({
-      world: world(address),
+    const side = (address: number[], script: SideScript, own: Supers): Side => ({
+      world: world(address, own),
       native: null,
       script,
       step: 0,
@@ -77,7 +82,7 @@ export class LossyPair {
       written: 0,
       ended: false,
     });
-    this.sides = [side(PEER, scripts[0]), side(OWN, scripts[1])];
+    this.sides = [side(PEER, scripts[0], supers[0]), side(OWN, scripts[1], supers[1])];
   }
 
   /** Opens the flow and lets everything happen until nothing more does, or `limit` ms have passed. */

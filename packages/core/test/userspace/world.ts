@@ -1,4 +1,5 @@
 import { parseIp } from '../../src/address/ip.js';
+import { offloadRecordLength } from '../../src/offload/record.js';
 import { Slab } from '../../src/slab/slab.js';
 import { flowLimits, type FlowLimits } from '../../src/userspace/limits.js';
 import type {
@@ -15,6 +16,7 @@ import type { RemoteForward } from '../../src/userspace/forward.js';
 import { UserStack } from '../../src/userspace/stack.js';
 import type { TcpFlow } from '../../src/userspace/tcp/flow.js';
 import type { UdpFlow } from '../../src/userspace/udp/flow.js';
+import { slowSegment } from '../linux/offload/packets.js';
 import { readTcp, tcpPacket, type Seg } from './segments.js';
 
 export const PEER = [10, 0, 0, 1];
@@ -67,6 +69,22 @@ export class FakeNative implements NativeStream {
   }
 }
 
+/** A super-packet that every receiver would take. */
+function checkedRecord(bytes: Uint8Array): Uint8Array {
+  const slab = Slab.plain(70_000);
+  slab.bytes.set(bytes);
+  if (offloadRecordLength(slab, 0, bytes.length) !== bytes.length) throw new Error('a bad offload record');
+  return bytes;
+}
+
+/** The segments that it stands for. */
+export function cutUp(bytes: Uint8Array): Uint8Array[] {
+  const view = new DataView(checkedRecord(bytes).buffer);
+  const number = (at: number) => view.getUint16(at, true);
+  const virtio = { flags: bytes[0]!, gsoType: bytes[1]!, hdrLen: number(2), gsoSize: number(4) };
+  return slowSegment({ ...virtio, csumStart: number(6), csumOffset: number(8) }, bytes.slice(10));
+}
+
 export function concat(chunks: readonly Uint8Array[]): Uint8Array {
   const out = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
   let at = 0;
@@ -83,6 +101,8 @@ export interface WorldOptions {
   forwards?: RemoteForward[];
   limits?: Partial<FlowLimits>;
   addresses?: Uint8Array[];
+  /** whether the path takes super-packets, and whether they come out of it cut up, or whole; 'refused' when it says that it does, and then does not */
+  supers?: 'cut' | 'whole' | 'refused';
   /** of the random numbers: the initial sequence numbers among them */
   random?: (out: Uint8Array) => void;
 }
@@ -96,6 +116,8 @@ export class World implements StackHost {
   readonly datagrams: { flow: UdpFlow; target: Target; sent: Uint8Array[]; closed: boolean }[] = [];
   /** bytes that the path takes before it is full */
   room = Infinity;
+  /** super-packets sent */
+  superPackets = 0;
   readonly policy: Policy;
   readonly stack: UserStack;
   readonly #slab = Slab.plain(70_000);
@@ -121,7 +143,17 @@ export class World implements StackHost {
     this.room -= length;
   }
 
-  readonly #path: Path = { room: () => this.room };
+  sendSuper(slab: Slab, offset: number, length: number): boolean {
+    if (this.options.supers === 'refused') return false;
+    const bytes = slab.bytes.slice(offset, offset + length);
+    slab.bytes.fill(0xee, offset + length, Math.min(slab.size, offset + length + 15));
+    this.out.push(...(this.options.supers === 'whole' ? [checkedRecord(bytes)] : cutUp(bytes)));
+    this.room -= length;
+    this.superPackets++;
+    return true;
+  }
+
+  readonly #path: Path = { room: () => this.room, takesSuper: () => this.options.supers !== undefined };
 
   path(): Path {
     return this.#path;
@@ -170,7 +202,8 @@ export class World implements StackHost {
       const at = 8 * (packets.indexOf(packet) % 3);
       this.#slab.bytes.fill(0xdd);
       this.#slab.bytes.set(packet, at);
-      this.stack.packet(this.now, this.#slab, at, packet.length);
+      if (packet[0] === 1) this.stack.superPacket(this.now, this.#slab, at, checkedRecord(packet).length);
+      else this.stack.packet(this.now, this.#slab, at, packet.length);
       // The memory is the driver's again after the call.
       this.#slab.bytes.fill(0xcc);
     }

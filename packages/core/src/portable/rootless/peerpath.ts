@@ -1,5 +1,6 @@
 import type { Peer } from '../../device/peer.js';
 import type { Connection } from '../../stream/connection.js';
+import { OFFLOAD_PLAINTEXT_MAX } from '../../offload/record.js';
 import type { Path } from '../../userspace/native.js';
 
 /** Bytes that flows may put into a carrier's queue, well below its own bound, so that nothing has to be dropped. */
@@ -10,6 +11,8 @@ const QUEUE_RECORDS = 384;
 const QUEUE_AGE = 20;
 /** What a peer without a path stages (128 packets, of which handshakes and others want some). */
 const STAGED_BYTES = 16 * 1024;
+/** What is asked about when nobody knows yet how long the super-packet will be: one that is as long as can be. */
+const SUPER_PACKET = OFFLOAD_PLAINTEXT_MAX;
 /** Bytes for a UDP carrier per turn: about what a socket buffer holds by default (Linux: net.core.wmem_default). */
 const TURN_BYTES = 128 * 1024;
 
@@ -27,6 +30,10 @@ export class PeerPath implements Path {
     private readonly peer: Peer,
     private readonly turn: TurnMeter,
   ) {}
+
+  takesSuper(): boolean {
+    return this.peer.takesOffload(this.turn.now, SUPER_PACKET);
+  }
 
   room(): number {
     const { carrier } = this.peer;

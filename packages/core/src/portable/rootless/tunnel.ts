@@ -109,6 +109,7 @@ export class RootlessTunnel implements StackHost, Turns {
       settings: options.settings,
       mtu,
       deliver: (slab, offset, length) => this.stack.packet(this.driver.turnAt, slab, offset, length),
+      deliverSuper: (slab, offset, length) => this.stack.superPacket(this.driver.turnAt, slab, offset, length),
       turn: (now) => this.#endOfTurn(now),
       ...(options.listenOn === undefined ? {} : { listenOn: options.listenOn }),
       ...(options.keyLog === undefined ? {} : { keyLog: options.keyLog }),
@@ -276,6 +277,12 @@ export class RootlessTunnel implements StackHost, Turns {
   send(slab: Slab, offset: number, length: number): void {
     this.#turn.bytes += length;
     this.driver.packet(slab, offset, length);
+  }
+
+  sendSuper(slab: Slab, offset: number, length: number): boolean {
+    if (!this.driver.superPacket(slab, offset, length)) return false;
+    this.#turn.bytes += length;
+    return true;
   }
 
   path(address: Uint8Array): Path | null {

@@ -75,13 +75,21 @@ export class TcpFlows {
     this.stack.host.send(this.stack.out, 0, length);
   }
 
+  /** Sends a super-packet, its virtio-net header first. @returns false when it has to go in single segments after all */
+  sendSuper(length: number): boolean {
+    return this.stack.host.sendSuper!(this.stack.out, 0, length);
+  }
+
   // ---- from the inner side
 
-  /** The stack's packet holds a TCP segment. */
-  packet(now: number): void {
+  /**
+   * The stack's packet holds a TCP segment.
+   * @param unit of a super-packet that was checked: bytes of data per segment
+   */
+  packet(now: number, unit = 0): void {
     const { packet } = this.stack;
     const { segment } = this;
-    if (!segment.parse(packet)) {
+    if (!segment.parse(packet, unit)) {
       this.counters.malformed++;
       return;
     }

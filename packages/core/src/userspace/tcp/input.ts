@@ -242,7 +242,7 @@ function inputData(flow: TcpFlow, segment: Segment, sequence: number): void {
   length = Math.min(length - skip, limit - start);
   const before = inbound.accepted;
   if (length > 0 && !flow.nativeEnded) {
-    flow.largestSegment = Math.max(flow.largestSegment, segment.dataLength);
+    flow.largestSegment = Math.max(flow.largestSegment, segment.unit);
     if (!inbound.place(segment.view, segment.data + skip, start, length)) flow.ackNow = true;
   }
   // Whoever probes a closed window is told that it still is.

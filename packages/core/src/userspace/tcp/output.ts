@@ -3,7 +3,19 @@ import { Phase, type TcpFlow } from './flow.js';
 import type { TcpFlows } from './flows.js';
 import { IpHeader } from '../ipheader.js';
 import { PROTOCOL_TCP, type IpPacket } from '../ippacket.js';
-import { ACK, FIN, PSH, RST, SACK_BLOCKS, SYN, headerLength, writeSegment, type Segment } from './segment.js';
+import {
+  ACK,
+  FIN,
+  PSH,
+  RST,
+  SACK_BLOCKS,
+  SYN,
+  TCP_HEADER,
+  headerLength,
+  writeSegment,
+  type Segment,
+} from './segment.js';
+import { mostData, sendSuper } from './superpacket.js';
 
 /** What `output` left undone. */
 export const enum Left {
@@ -57,45 +69,80 @@ function sendData(flows: TcpFlows, now: number, flow: TcpFlow): Left {
       flow.resendNext = flow.resendTo;
       continue;
     }
-    const sackLength = flow.hasSackToSend ? 4 + 8 * Math.min(SACK_BLOCKS, flow.inbound.gaps!.size) : 0;
     const available = flow.outbound.end - start;
     if (available < 0) break;
     const limit = again ? Math.min(flow.resendTo, flow.sacked?.nextStart(start) ?? Infinity) : flow.sendEdge;
-    const length = Math.max(0, Math.min(flow.mss - sackLength, available, limit - start));
-    const fin = flow.nativeEof && length === available;
-    if (length === 0 && !fin) break;
+    const segment = flow.mss - sackLength(flow);
+    let length = Math.max(0, Math.min(available, limit - start));
+    if (length > segment) length = severalSegments(flow, segment, length, again || length === available);
+    if (length === 0 && !(flow.nativeEof && available === 0)) break;
     const { inFlight } = flow;
     if (inFlight > 0 && !flow.resendForced) {
-      if (inFlight + length > flow.congestion.window) break;
+      const open = flow.congestion.window - inFlight;
+      if (length > open) length = wholeSegments(open, segment);
+      if (open < 0 || (length === 0 && available > 0)) break;
       // Silly windows are waited out while something is on its way (RFC 9293 §3.8.6.2.1).
-      if (!again && length < available && length < flow.mss - sackLength) break;
+      if (!again && length < available && length < segment) break;
     }
-    if (flow.path.room() < length) return sent === 0 ? Left.room : Left.rest;
+    const room = flow.path.room();
+    if (room < length) length = wholeSegments(room, segment);
+    if (room < 0 || (length === 0 && available > 0)) return sent === 0 ? Left.room : Left.rest;
     if (sent >= QUANTUM) return Left.turn;
-    emit(flows, now, flow, start, length, fin);
-    sent += Math.max(length, 1);
+    const end = emit(flows, now, flow, start, length, segment);
+    sent += end - start;
     if (again) {
-      flow.resendNext = start + length + (fin ? 1 : 0);
+      flow.resendNext = end;
       flow.resendForced = false;
     }
   }
   return Left.nothing;
 }
 
+/** Bytes of the SACK option that every segment has to carry now. */
+function sackLength(flow: TcpFlow): number {
+  return flow.hasSackToSend ? 4 + 8 * Math.min(SACK_BLOCKS, flow.inbound.gaps!.size) : 0;
+}
+
+function wholeSegments(bytes: number, segment: number): number {
+  return bytes < segment ? 0 : bytes - (bytes % segment);
+}
+
+/**
+ * How much of `length` bytes, which are more than one segment, goes into the next packet.
+ * @param tail whether the last segment may be a short one
+ */
+function severalSegments(flow: TcpFlow, segment: number, length: number, tail: boolean): number {
+  // What finds out whether the path is any good is one segment, or a first window.
+  if (flow.resendForced) return segment;
+  const most = mostData(flow, segment, flow.ip.length + TCP_HEADER + flow.mss - segment);
+  const window = Math.max(segment, wholeSegments(flow.congestion.window, segment));
+  if (length > Math.min(most, window)) return Math.min(most, window);
+  return tail ? length : wholeSegments(length, segment);
+}
+
 function nextLost(flow: TcpFlow): number {
   return flow.sacked === null ? flow.resendNext : flow.sacked.skip(flow.resendNext);
 }
 
-/** Sends [start, start + length), perhaps with FIN behind it. */
-function emit(flows: TcpFlows, now: number, flow: TcpFlow, start: number, length: number, fin: boolean): void {
+/**
+ * Sends [start, start + length), in segments of `segment` bytes, and FIN behind the last byte that there will be.
+ * @returns the offset behind what was sent: only one segment's, when the path took no more
+ */
+function emit(flows: TcpFlows, now: number, flow: TcpFlow, start: number, length: number, segment: number): number {
   const { fields, out } = flows;
+  const isLast = start + length === flow.outbound.end;
+  const fin = isLast && flow.nativeEof;
   const end = start + length + (fin ? 1 : 0);
   fields.sequence = flow.sequenceOf(start);
-  fields.flags = ACK | (length > 0 && start + length === flow.outbound.end ? PSH : 0) | (fin ? FIN : 0);
+  fields.flags = ACK | (length > 0 && isLast ? PSH : 0) | (fin ? FIN : 0);
   acknowledge(flows, flow);
-  const at = flow.ip.length + headerLength(fields);
-  const sum = length > 0 ? flow.outbound.copy(out, at, start, length) : 0;
-  flows.send(writeSegment(out.view, 0, flow.ip, fields, length, sum));
+  if (length > segment) {
+    if (!sendSuper(flows, flow, start, length, segment)) return emit(flows, now, flow, start, segment, segment);
+  } else {
+    const at = flow.ip.length + headerLength(fields);
+    const sum = length > 0 ? flow.outbound.copy(out, at, start, length) : 0;
+    flows.send(writeSegment(out.view, 0, flow.ip, fields, length, sum));
+  }
   if (end > flow.sendMax) {
     flow.toInner += Math.min(end, flow.outbound.end) - Math.min(flow.sendMax, flow.outbound.end);
     flow.sendMax = end;
@@ -105,6 +152,7 @@ function emit(flows: TcpFlows, now: number, flow: TcpFlow, start: number, length
   }
   if (end > flow.sendNext) flow.sendNext = end;
   if (flow.resendAt === Infinity) flow.resendAt = now + flow.roundTrip.timeout(flow.backoff);
+  return end;
 }
 
 /** An acknowledgement without data. */

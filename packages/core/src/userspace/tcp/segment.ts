@@ -38,6 +38,8 @@ export class Segment {
   window = 0;
   data = 0;
   dataLength = 0;
+  /** bytes of data that its sender puts into one segment, as far as this one tells: a super-packet stands for several */
+  unit = 0;
   /** of a SYN: 0 and -1 when the option is absent */
   mss = 0;
   scale = -1;
@@ -46,13 +48,16 @@ export class Segment {
   sack = 0;
   sackCount = 0;
 
-  /** @returns false when the packet holds no whole segment with a right checksum */
-  parse(packet: IpPacket): boolean {
+  /**
+   * @param unit of a super-packet: bytes of data per segment. Its checksum is not complete, and not needed: it never left our memory as it is
+   * @returns false when the packet holds no whole segment with a right checksum
+   */
+  parse(packet: IpPacket, unit = 0): boolean {
     const { view, payload: at, payloadLength: length } = packet;
     if (length < TCP_HEADER) return false;
     const header = (view.getUint8(at + 12) >> 4) * 4;
     if (header < TCP_HEADER || header > length) return false;
-    if (finish(packet.pseudoSum(length) + sum(view, at, length, packet.vectorSum)) !== 0) return false;
+    if (unit === 0 && finish(packet.pseudoSum(length) + sum(view, at, length, packet.vectorSum)) !== 0) return false;
     this.view = view;
     this.sourcePort = view.getUint16(at);
     this.destinationPort = view.getUint16(at + 2);
@@ -62,6 +67,7 @@ export class Segment {
     this.window = view.getUint16(at + 14);
     this.data = at + header;
     this.dataLength = length - header;
+    this.unit = unit === 0 ? this.dataLength : unit;
     this.mss = 0;
     this.scale = -1;
     this.sackPermitted = false;
@@ -124,7 +130,7 @@ export function headerLength(fields: SegmentFields): number {
 
 /**
  * Writes IP and TCP headers of a segment whose data is already in its place, `headerLength` behind the IP header.
- * @param dataSum the sum of the data
+ * @param dataSum the sum of the data; or -1 for a super-packet, whose checksum field holds the sum of the pseudo header for whoever cuts it up
  * @returns the packet's length
  */
 export function writeSegment(
@@ -148,8 +154,9 @@ export function writeSegment(
   to.setUint32(tcp + 16, 0);
   if ((fields.flags & SYN) !== 0) writeSynOptions(to, tcp + TCP_HEADER, fields);
   else if (fields.sackCount > 0) writeSack(to, tcp + TCP_HEADER, fields);
-  const total = ip.pseudoSum(header + dataLength) + sum(to, tcp, header) + dataSum;
-  to.setUint16(tcp + 16, finish(total), true);
+  const pseudo = ip.pseudoSum(header + dataLength);
+  if (dataSum < 0) to.setUint16(tcp + 16, ~finish(pseudo) & 0xffff, true);
+  else to.setUint16(tcp + 16, finish(pseudo + sum(to, tcp, header) + dataSum), true);
   return ip.length + header + dataLength;
 }
 
