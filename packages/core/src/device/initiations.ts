@@ -137,6 +137,11 @@ export class Initiations {
     this.#unansweredSince = this.#tiedSince = Infinity;
   }
 
+  /** Whether it is this end that gives way where both would begin at the same time. */
+  get yields(): boolean {
+    return !this.#isLower;
+  }
+
   get #isLower(): boolean {
     const { identity } = this.peer.device;
     return identity !== null && compareBytes(identity.publicKey, this.peer.publicKey) < 0;

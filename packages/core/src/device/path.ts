@@ -37,6 +37,11 @@ const LASTED = 60_000;
 const INTERVAL_GROWTH_MAX = 8;
 /** For so long it is remembered that UDP did not work, ms. */
 const REMEMBERED = 600_000;
+/**
+ * Both ends come to TCP in the same moment, probe in the same moment, and would lead back in the same moment; initiations that cross over UDP both fail (initiations.ts).
+ * So one end leaves it to the other for so long, ms.
+ */
+const RETURN_YIELDING = 500;
 /** The TCP connections are kept for so long after a return to UDP, for what is on its way, ms. */
 const KEEP_TCP = 10_000;
 /** A probe's size where no MTU is known, bytes: what every IPv6 path carries (RFC 8200 §5). */
@@ -69,6 +74,8 @@ export class PathChoice {
   #growth = 1;
   #returnedAt = -Infinity;
   #closeTcpAt = Infinity;
+  /** UDP was found to carry: when to shake hands there */
+  #returnAt = Infinity;
 
   constructor(private readonly peer: Peer) {}
 
@@ -94,7 +101,7 @@ export class PathChoice {
     const to = carrier.transport;
     const moved = to !== this.current;
     this.isRacing = false;
-    this.#dialAt = this.#silentSince = Infinity;
+    this.#dialAt = this.#silentSince = this.#returnAt = Infinity;
     if (to === 'udp' && !this.peer.links.isEmpty) this.#closeTcpAt = Math.min(this.#closeTcpAt, now + KEEP_TCP);
     if (!moved && this.#isKnown) return;
     const first = !this.#isKnown;
@@ -139,9 +146,9 @@ export class PathChoice {
     this.#probeAt = Infinity;
     if (this.current === 'udp') return;
     // Both directions carry full size: a handshake there leads back.
-    const { datagram } = this.peer;
     this.#probeAt = now + this.#interval;
-    if (datagram !== null) this.peer.initiateOver(now, datagram);
+    this.#returnAt = this.peer.initiations.yields ? now + RETURN_YIELDING : now;
+    this.peer.device.touch(this.peer);
   }
 
   /** The peer probes us over UDP while we are on TCP: it will lead back if it can. */
@@ -158,7 +165,7 @@ export class PathChoice {
   /** Handshakes were given up. */
   gaveUp(): void {
     this.isRacing = false;
-    this.#dialAt = this.#probeAt = this.#silentSince = Infinity;
+    this.#dialAt = this.#probeAt = this.#silentSince = this.#returnAt = Infinity;
     this.#tries = 0;
   }
 
@@ -169,7 +176,7 @@ export class PathChoice {
 
   next(): number {
     const silence = this.#silentSince === Infinity || this.#tries > 0 ? Infinity : this.#silentSince + SILENCE;
-    return Math.min(this.#dialAt, this.#probeAt, this.#closeTcpAt, silence);
+    return Math.min(this.#dialAt, this.#probeAt, this.#closeTcpAt, this.#returnAt, silence);
   }
 
   wake(now: number): void {
@@ -182,6 +189,10 @@ export class PathChoice {
     if (now >= this.#closeTcpAt) {
       this.#closeTcpAt = Infinity;
       if (this.current === 'udp' && !this.isRacing) peer.links.close();
+    }
+    if (now >= this.#returnAt) {
+      this.#returnAt = Infinity;
+      if (this.current === 'tcp' && peer.datagram !== null) peer.initiateOver(now, peer.datagram);
     }
     if (now >= this.#probeAt) this.#repeatProbe(now);
     if (this.#tries === 0 && now >= this.#silentSince + SILENCE) {
@@ -215,7 +226,8 @@ export class PathChoice {
     }
     if (this.#tries < PROBE_TRIES) return this.#sendProbe(now);
     this.#tries = 0;
-    this.#probeAt = this.current === 'tcp' ? now + this.#interval : Infinity;
+    // An interval is from the beginning of one round to that of the next.
+    this.#probeAt = this.current === 'tcp' ? now + this.#interval - PROBE_TRIES * PROBE_PATIENCE : Infinity;
     if (this.current === 'udp') this.#fail(now);
   }
 

@@ -60,9 +60,12 @@ export function blocked(seed: number, before: number, after: number, seconds: nu
   return result;
 }
 
-/** UDP goes away after 10 s and comes back after 30 s. @returns what was at 29 s, and at the end */
-export function blockedForAWhile(seed: number): { meanwhile: Outcome; after: Outcome; backAfter: number } {
-  const world = autoWorld(seed);
+/**
+ * UDP goes away after 10 s and comes back after 30 s, on a path whose delays vary by `jitter` ms, so that it is chance which end is the first to look.
+ * @returns what was at 29 s, and at the end
+ */
+export function blockedForAWhile(seed: number, jitter = 0): { meanwhile: Outcome; after: Outcome; backAfter: number } {
+  const world = autoWorld(seed, { lane: { jitter } });
   const since = world.now;
   world.pingEvery(200, 0, 1, 90 * 5);
   world.run(10_000);
