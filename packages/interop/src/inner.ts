@@ -25,6 +25,12 @@ export interface Job {
   readonly began: number;
 }
 
+/** As shells report a program that Ctrl-C has ended: 128 + SIGINT. */
+const EXIT_INTERRUPTED = 130;
+
+/** Ended before there was anything to report. */
+class Interrupted extends Error {}
+
 const say = (line: string): void => console.log(line);
 
 async function main(): Promise<void> {
@@ -78,7 +84,7 @@ async function main(): Promise<void> {
   say(`report: ${join(options.results, 'report.json')}, report.xml; took ${seconds(job)} s`);
   const { passed, failed, skipped } = totals(results);
   say(`${passed} passed, ${failed} failed, ${skipped} skipped`);
-  process.exit(stopper.signal.aborted ? 130 : failed > 0 ? 1 : 0);
+  process.exit(stopper.signal.aborted ? EXIT_INTERRUPTED : failed > 0 ? 1 : 0);
 }
 
 function seconds({ began }: Job): number {
@@ -103,7 +109,7 @@ async function makeOpponent(job: Job, signal: AbortSignal): Promise<Opponent> {
     plainPackets: options.record !== null,
   };
   const interrupted = new Promise<never>((_, reject) =>
-    signal.addEventListener('abort', () => reject(new Error('interrupted'))),
+    signal.addEventListener('abort', () => reject(new Interrupted('interrupted'))),
   );
   const booted =
     options.accelerator === null ? Machine.boot(machine, say) : Machine.start(options.accelerator, machine, 150_000);
@@ -111,6 +117,10 @@ async function makeOpponent(job: Job, signal: AbortSignal): Promise<Opponent> {
 }
 
 main().catch((error: Error) => {
+  if (error instanceof Interrupted) {
+    console.log('0 passed, 0 failed, 0 skipped');
+    process.exit(EXIT_INTERRUPTED);
+  }
   console.error(`interop: ${error.message}`);
   if (process.env['WIRESTREAM_DEBUG'] === '1') console.error(error.stack);
   console.log('0 passed, 1 failed, 0 skipped');

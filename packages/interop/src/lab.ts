@@ -69,7 +69,10 @@ export class Lab {
     try {
       await options.recorder?.begin();
       result = await runScenario(entry, context, undefined, options.signal, opponent.slowness);
-      if (result.verdict === 'passed') await options.recorder?.end(entry, context);
+      if (result.verdict === 'passed') {
+        const complaint = await options.recorder?.end(entry, context).catch((error: Error) => error.message);
+        if (typeof complaint === 'string') result = { ...result, verdict: 'failed', reason: complaint };
+      }
       if (result.verdict === 'failed') await this.#keep(result, context, began);
     } finally {
       await clean();
@@ -79,11 +82,12 @@ export class Lab {
     return result;
   }
 
-  /** Outer addresses of both ends as they were. */
+  /** Outer addresses of both ends as they were, and no neighbours that a cut path has left. */
   async #addresses(plan: Plan): Promise<void> {
     const script = (device: string, end: Plan['us']): string =>
       `ip addr replace ${end.outer[4]}/24 dev ${device}; ip addr replace ${end.outer[6]}/64 dev ${device} nodad; ` +
-      `for a in ${end.spare[4]}/24 ${end.spare[6]}/64; do ip addr del $a dev ${device} 2>/dev/null; done; true`;
+      `for a in ${end.spare[4]}/24 ${end.spare[6]}/64; do ip addr del $a dev ${device} 2>/dev/null; done; ` +
+      `ip neigh flush dev ${device} nud permanent 2>/dev/null; true`;
     await new NamespaceShell(null).run(script(TAP, plan.us), 20);
     await this.opponent.shell.run(script(this.opponent.options.device, plan.kernel), 20);
   }

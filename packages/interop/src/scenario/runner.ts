@@ -67,14 +67,17 @@ export async function runScenario<C>(
     log,
     kept: null,
   });
+  const isStopped = (): boolean => signal?.aborted === true;
   if (scenario.skip !== undefined) return result('skipped', scenario.skip);
   for (const step of scenario.steps) {
-    if (signal?.aborted === true) return result('failed', 'interrupted');
+    if (isStopped()) return result('skipped', 'interrupted');
     const entry: LogEntry = { at: clock() - began, side: step.side, text: step.text, outcome: null };
     log.push(entry);
     try {
       entry.outcome = (await limited(step.run(context), step.limit * slowness, signal)) ?? 'done';
     } catch (error) {
+      // Whatever it says, it was in the middle of something: nothing is known of the step.
+      if (isStopped()) return result('skipped', 'interrupted');
       const message = error instanceof Error ? error.message : String(error);
       entry.outcome = `FAILED: ${message}`;
       return result('failed', `${step.text}: ${message}`);
