@@ -79,7 +79,12 @@ function digest({ id, title }, rounds, flows) {
 /** Round by round, one contestant's value by another's: the median of the ratios, with the extremes. */
 export function ratio(series, id, reference, pick) {
   const [one, two] = [id, reference].map((wanted) => series.results.find((result) => result.id === wanted));
-  const [values, by] = [one, two].map((result) => (result === undefined ? undefined : pick(result)?.values));
+  return one === undefined || two === undefined ? null : byRound(pick(one), pick(two));
+}
+
+/** The same of two measures that were taken in the same rounds. */
+export function byRound(measure, reference) {
+  const [values, by] = [measure?.values, reference?.values];
   if (values === undefined || by === undefined) return null;
   return summary(values.map((value, round) => (by[round] > 0 ? value / by[round] : null)));
 }

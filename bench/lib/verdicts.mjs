@@ -1,5 +1,5 @@
 import { REFERENCE } from './contestants/contestants.mjs';
-import { ratio } from './series.mjs';
+import { byRound, ratio } from './series.mjs';
 
 /**
  * What was asked of the numbers, and what they are. A criterion without the measurements that it takes is left out.
@@ -53,8 +53,8 @@ function throughput(direct) {
     if (by !== null) out.push(atLeast(`${id}: goodput of ${few} flow by ${REFERENCE}'s`, times, by.median, '×'));
     const own = find(direct, id);
     if (own !== undefined && many > few) {
-      const [one, four] = [few, many].map((flows) => own.loads[flows].mbits.median);
-      out.push(atLeast(`${id}: goodput of ${many} flows by that of ${few}`, 1, four / one, '×'));
+      const more = byRound(own.loads[many].mbits, own.loads[few].mbits);
+      if (more !== null) out.push(atLeast(`${id}: goodput of ${many} flows by that of ${few}`, 1, more.median, '×'));
     }
     return out;
   });
