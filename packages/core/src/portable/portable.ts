@@ -32,8 +32,8 @@ import { likelySource } from './source.js';
  * the shared slab, and written bytes once out of the queue's.
  */
 
-/** Bytes handed to a socket ahead of what the kernel took. */
-const WRITE_AHEAD = 64 * 1024;
+/** Bytes handed to a socket ahead of what the kernel took: enough for the longest record and what came with it to be one write. */
+const WRITE_AHEAD = 128 * 1024;
 /** Pieces of so many bytes that are kept for further writes. */
 const COPIES_KEPT = 16;
 /** Largest chunk that node:net hands over. */

@@ -95,7 +95,7 @@ describe('two stacks with a bad path between them', () => {
   test('a reset on one side reaches the other, and what came before it is right', () => {
     fc.assert(
       fc.property(faults, ending([{ do: 'reset' }]), ending([]), fc.integer(), supers, (path, a, b, seed, how) => {
-        const pair = new LossyPair({ ...path, loss: 0, queue: 4096 }, [a, b], seed, how);
+        const pair = new LossyPair({ ...path, loss: Math.min(path.loss, 0.05), queue: 4096 }, [a, b], seed, how);
         pair.run(3_600_000);
         const [first, second] = pair.sides;
         expect(first.native?.calls).toEqual(['established', 'broke']);

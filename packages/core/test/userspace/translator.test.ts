@@ -21,6 +21,9 @@ function dial(world: World): { native: FakeNative; peer: PeerSide } {
   return { native, peer };
 }
 
+/** A reset, and that it was. */
+const resets = new Array<string>(6).fill('RA');
+
 describe('a connection from a peer', () => {
   test('is answered only when the native one is there', () => {
     const world = new World();
@@ -407,7 +410,7 @@ describe('data for a peer', () => {
     const native = peer.open();
     world.turn((now) => world.stack.tcp.data(now, native.flow!, bytesOf(10)));
     world.pass(300_000);
-    expect(world.sent().map((seg) => seg.flags)).toEqual([...new Array<string>(7).fill('A'), 'RA']);
+    expect(world.sent().map((seg) => seg.flags)).toEqual([...new Array<string>(7).fill('A'), ...resets]);
     expect(native.calls).toEqual(['established', 'reset']);
   });
 
@@ -600,7 +603,8 @@ describe('ends', () => {
     world.sent();
     world.pass(2_000);
     expect(native.calls).toEqual(['established', 'reset']);
-    expect(world.sent()).toMatchObject([{ flags: 'RA' }]);
+    world.pass(10_000);
+    expect(world.sent().map(({ flags }) => flags)).toEqual(resets);
   });
 
   test('a reset from the peer resets the native side, if it is in the window', () => {
@@ -610,6 +614,11 @@ describe('ends', () => {
     peer.send({ offset: -100, flags: 'R' });
     peer.send({ offset: 2_000_000, flags: 'R' });
     expect(native.calls).toEqual(['established']);
+    // Whether it means this flow is asked, so that it can say so with the number that is expected.
+    expect(world.sent().map((seg) => [seg.flags, peer.acked(seg)])).toEqual([
+      ['A', 0],
+      ['A', 0],
+    ]);
     // Data before it was lost; the reset is none the less.
     peer.send({ offset: 500, flags: 'R' });
     expect(native.calls).toEqual(['established', 'reset']);
@@ -632,6 +641,59 @@ describe('ends', () => {
       world.stack.tcp.broken(native.flow!);
     });
     expect(world.sent()).toEqual([]);
+  });
+
+  test('a reset is repeated, in case that it was lost', () => {
+    const world = new World();
+    const peer = new PeerSide(world);
+    const native = peer.open();
+    world.turn(() => world.stack.tcp.broken(native.flow!));
+    const times: number[] = [];
+    const began = world.now;
+    for (let at = 0; at <= 20_000; at += 100, world.pass(100)) {
+      for (const seg of world.sent()) {
+        times.push(world.now - began);
+        expect([seg.flags, peer.at(seg), peer.acked(seg)]).toEqual(['RA', 0, 0]);
+      }
+    }
+    expect(times).toEqual([0, 200, 600, 1400, 3000, 6200]);
+    expect(world.stack.nextWakeAt(world.now)).toBe(Infinity);
+  });
+
+  test('a reset is not repeated into another flow of the same ports', () => {
+    const world = new World();
+    const peer = new PeerSide(world);
+    const native = peer.open();
+    world.turn(() => world.stack.tcp.broken(native.flow!));
+    world.sent();
+    const next = new PeerSide(world, { iss: 77_000 });
+    next.open();
+    world.pass(20_000);
+    expect(world.sent()).toEqual([]);
+  });
+
+  test('a reset has the newest number that was sent, also while older data goes out again', () => {
+    const world = new World();
+    const peer = new PeerSide(world);
+    const native = peer.open();
+    world.turn((now) => world.stack.tcp.data(now, native.flow!, bytesOf(5_000)));
+    world.pass(2_100);
+    world.sent();
+    world.turn(() => world.stack.tcp.broken(native.flow!));
+    expect(world.sent().map((seg) => [seg.flags, peer.at(seg)])).toEqual([['RA', 5_000]]);
+  });
+
+  test('flows that wait to repeat a reset are bounded', () => {
+    const world = new World({ limits: { flows: 4_096, flowsPerPeer: 4_096, halfOpen: 4_096, halfOpenPerPeer: 4_096 } });
+    for (let n = 0; n < 1_030; n++) {
+      const native = new PeerSide(world, { localPort: 2_000 + n }).open();
+      world.turn(() => world.stack.tcp.broken(native.flow!));
+    }
+    world.sent();
+    world.pass(200);
+    expect(world.sent().length).toBe(1_024);
+    world.stack.close();
+    expect(world.stack.nextWakeAt(world.now)).toBe(Infinity);
   });
 
   test('a native side that went away in order: data for it is answered with a reset, an end is not', () => {

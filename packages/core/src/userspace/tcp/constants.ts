@@ -30,6 +30,15 @@ export const LINGER = 60_000;
 /** More ended flows than these are not kept; they hold no descriptor and no buffer. */
 export const LINGERING_MAX = 4_096;
 
+/**
+ * A reset is repeated after this, then after twice as long, and so on, so many times: 6 s in all. Nothing acknowledges it; with every tenth packet lost, one of a
+ * million resets is.
+ */
+export const RESET_REPEAT = 200;
+export const RESET_REPEATS = 5;
+/** More flows than these do not wait to repeat theirs. */
+export const RESETTING_MAX = 1_024;
+
 /** Duplicate acknowledgements that mean a loss (passt; RFC 5681 has 3). */
 export const DUPLICATES = 2;
 /** What is assumed of a SYN without an MSS option (RFC 9293 §3.7.1), and the least that is believed of one with it (Linux: tcp_min_snd_mss is 48). */

@@ -20,6 +20,8 @@ export const enum Phase {
   established,
   /** both directions ended in order; kept to answer a repeated FIN */
   lingering,
+  /** reset by this side; kept to repeat that */
+  resetting,
   gone,
 }
 

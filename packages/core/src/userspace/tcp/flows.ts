@@ -21,6 +21,7 @@ import { Admission } from './admission.js';
 import { Orphan } from './orphan.js';
 import type { TcpCounters, TcpSurroundings } from './surroundings.js';
 import { input, readSyn, shrink } from './input.js';
+import { Resets } from './resets.js';
 import { Left, output, sendReset, sendResetFor, sendSyn } from './output.js';
 import { ACK, FIN, RST, SYN, Segment, SegmentFields, TCP_HEADER } from './segment.js';
 import { expire, nextDeadline } from './timers.js';
@@ -52,6 +53,7 @@ export class TcpFlows {
   readonly admission: Admission;
   readonly #lingering = new Set<TcpFlow>();
   readonly #turns = new TurnQueue();
+  readonly #resets = new Resets();
 
   constructor(private readonly stack: TcpSurroundings) {
     this.table = new FlowTable(stack.draw.uint32());
@@ -283,6 +285,7 @@ export class TcpFlows {
   flush(now: number): void {
     this.#turns.begin();
     for (let flow = this.#turns.next(); flow !== null; flow = this.#turns.next()) {
+      if (flow.phase === Phase.resetting && flow.resendAt === Infinity) flow.resendAt = this.#resets.nextAt(now, flow);
       const left = output(this, now, flow);
       if (left === Left.turn) this.#turns.add(flow);
       else if (left !== Left.nothing) this.#turns.hold(flow, left === Left.rest);
@@ -298,7 +301,8 @@ export class TcpFlows {
 
   /** A flow's deadline has passed. */
   wake(now: number, flow: TcpFlow): void {
-    expire(this, now, flow);
+    if (flow.phase === Phase.resetting) this.#resetAgain(now, flow);
+    else expire(this, now, flow);
     if (flow.phase !== Phase.gone) this.stack.deadlines.set(flow, nextDeadline(flow));
   }
 
@@ -337,11 +341,29 @@ export class TcpFlows {
     for (const oldest of this.#lingering) return this.remove(oldest);
   }
 
-  /** Resets the inner side, and the native one if it is still there. */
+  /** Resets the inner side, and the native one if it is still there. The inner side is told several times, in case it does not hear. */
   reset(flow: TcpFlow): void {
+    const { phase } = flow;
+    this.resetOnce(flow);
+    if (phase !== Phase.established && phase !== Phase.synReceived) return;
+    this.#resets.add(flow, (oldest) => this.remove(oldest));
+    this.mark(flow);
+  }
+
+  /** The same without saying it again. */
+  resetOnce(flow: TcpFlow): void {
     this.counters.reset++;
     sendReset(this, flow);
     this.abandon(flow);
+  }
+
+  /** Says it again, unless there is a new flow of the same ports. */
+  #resetAgain(now: number, flow: TcpFlow): void {
+    const isFree = this.table.get(flow.local, flow.remote, flow.localPort, flow.remotePort) === null;
+    if (isFree) sendReset(this, flow);
+    flow.backoff++;
+    flow.resendAt = this.#resets.nextAt(now, flow);
+    if (!isFree || flow.resendAt === Infinity) this.remove(flow);
   }
 
   /** Ends a flow that the inner side knows to be over, or will never hear of. */
@@ -371,6 +393,7 @@ export class TcpFlows {
     this.#empty(flow);
     this.unlist(flow);
     this.#lingering.delete(flow);
+    this.#resets.delete(flow);
     this.stack.deadlines.remove(flow);
     flow.phase = Phase.gone;
   }
@@ -401,6 +424,7 @@ export class TcpFlows {
       if (flow.phase === Phase.established || flow.phase === Phase.synReceived) this.reset(flow);
       else this.abandon(flow);
     }
+    for (const flow of this.#resets.takeAll()) this.remove(flow);
     this.#turns.clear();
   }
 

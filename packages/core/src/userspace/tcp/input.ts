@@ -27,8 +27,10 @@ export function input(flows: TcpFlows, now: number, flow: TcpFlow, segment: Segm
   }
   const sequence = flow.offsetOfSequence(segment.sequence);
   if (segment.has(RST)) {
-    // Anything in the window counts: the segments before it may be lost, and whoever is inside the tunnel has authenticated.
+    // Anything in the window counts: the segments before it may be lost, and whoever is inside the tunnel has authenticated. Of others
+    // its sender is asked whether it means this flow: if it has none, it answers with the number that we expect (as RFC 5961 §3.2 asks).
     if (sequence >= flow.ackSent && sequence <= Math.max(flow.edge, flow.inbound.accepted + 1)) flows.abandon(flow);
+    else sendAck(flows, flow);
     return;
   }
   if (segment.has(SYN)) return inputSyn(flows, now, flow, segment);

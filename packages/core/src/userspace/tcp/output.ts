@@ -158,12 +158,18 @@ function emit(flows: TcpFlows, now: number, flow: TcpFlow, start: number, length
 /** An acknowledgement without data. */
 export function sendAck(flows: TcpFlows, flow: TcpFlow): void {
   const { fields, out } = flows;
-  // As far as the other side has heard of us, even while older data goes out again: lower numbers would make it look outdated. But not
-  // beyond a window that was taken back (as Linux's tcp_acceptable_seq).
-  fields.sequence = flow.sequenceOf(Math.min(flow.sendMax, Math.max(flow.sendUna, flow.sendEdge)));
+  fields.sequence = newestSequence(flow);
   fields.flags = ACK;
   acknowledge(flows, flow);
   flows.send(writeSegment(out.view, 0, flow.ip, fields, 0, 0));
+}
+
+/**
+ * As far as the other side has heard of us, even while older data goes out again: lower numbers would look outdated. But not beyond a
+ * window that was taken back (as Linux's tcp_acceptable_seq).
+ */
+function newestSequence(flow: TcpFlow): number {
+  return flow.sequenceOf(Math.min(flow.sendMax, Math.max(flow.sendUna, flow.sendEdge)));
 }
 
 /** A segment without data from before the window, which everyone answers with an acknowledgement (RFC 9293 §3.8.4). */
@@ -195,7 +201,7 @@ export function sendReset(flows: TcpFlows, flow: TcpFlow): void {
   const { fields, out } = flows;
   ports(flows, flow);
   const opening = flow.phase === Phase.opening;
-  fields.sequence = opening ? 0 : flow.sequenceOf(flow.phase === Phase.established ? flow.sendNext : 0);
+  fields.sequence = opening ? 0 : newestSequence(flow);
   fields.acknowledgement = opening ? (flow.irs + 1) >>> 0 : (flow.irs + 1 + flow.ackOffset) >>> 0;
   fields.flags = RST | ACK;
   fields.window = 0;

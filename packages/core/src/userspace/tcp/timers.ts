@@ -41,7 +41,7 @@ function endOfLife(flows: TcpFlows, now: number, flow: TcpFlow): boolean {
       if (flow.origin === 'native') {
         sendReset(flows, flow);
         flows.failed(flow, 'timeout');
-      } else flows.reset(flow);
+      } else flows.resetOnce(flow);
       return true;
     case Phase.synSent:
       flows.counters.timedOut++;
