@@ -2,7 +2,8 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packetsOf } from '../record/pcap.js';
 import type { Context } from '../scenario/context.js';
-import type { Side } from '../scenario/plan.js';
+import { other, type Side } from '../scenario/plan.js';
+import type { End } from '../sides/end.js';
 import { runProgram } from '../sides/shell.js';
 import type { Evidence } from './failure.js';
 import { wireEvents, type WireEvent } from './wire.js';
@@ -26,6 +27,7 @@ export async function keepEvidence(
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const files = new Map<string, Buffer>();
+  const states = { us: '', kernel: '' };
   for (const end of [context.us, context.kernel]) {
     const found = await end
       .collect()
@@ -34,8 +36,10 @@ export async function keepEvidence(
       files.set(name, bytes);
       writeFileSync(join(folder, name), bytes, { mode: 0o600 });
     }
-    const state = await end.sh(`ip addr; ip -4 route; ip -6 route; ss -tuanp`, LIMIT, true).catch(String);
-    writeFileSync(join(folder, `${end.side}-state.txt`), state);
+    const shown = await end.shown().catch(String);
+    const state = await end.sh(`ip -s addr; ip -4 route; ip -6 route; ip neigh; ss -tuanp`, LIMIT, true).catch(String);
+    writeFileSync(join(folder, `${end.side}-state.txt`), `${shown}\n${state}`);
+    states[end.side] = `${shown.trimEnd()}\n${await pathFrom(end, context)}`;
   }
   const keys = files.has('us.keys') ? ['--keys', join(folder, 'us.keys')] : [];
   const decode = async (side: Side, flag: string): Promise<string | null> => {
@@ -55,10 +59,22 @@ export async function keepEvidence(
     began,
     booted: await bootTime(context),
     wire: { us: await events('us'), kernel: await events('kernel') },
+    states,
     logs: { us: text('us.log'), kernel: text('kernel.log') },
     decoded,
     firstPacket: firstPacket(files.get('us-outer.pcap')),
   };
+}
+
+/** How an end would send to the other one: route, and Ethernet address. */
+async function pathFrom(end: End, { plan }: Context): Promise<string> {
+  const there = plan[other(end.side)].outer[plan.family];
+  const text = await end.sh(`ip route get ${there}; ip neigh show to ${there}`, LIMIT, true).catch(String);
+  return text
+    .split('\n')
+    .filter((line) => line.trim() !== '' && line.trim() !== 'cache')
+    .map((line) => `outside: ${line.trim()}`)
+    .join('\n');
 }
 
 /** By this host's clock, so that a guest's need not be right. */

@@ -11,6 +11,8 @@ export interface Evidence {
   readonly booted: number | null;
   /** as captured at that side's outer interface; null when nothing was captured there */
   readonly wire: Readonly<Record<Side, readonly WireEvent[] | null>>;
+  /** what `show` said, and how the other end would be reached */
+  readonly states: Readonly<Record<Side, string>>;
   /** whole */
   readonly logs: Readonly<Record<Side, string>>;
   /** our capture in words, with the seconds since its first packet at the beginning of each line */
@@ -21,9 +23,10 @@ export interface Evidence {
 
 const NAMES: Readonly<Record<Side, string>> = { us: 'wirestream', kernel: 'the kernel' };
 const SIDES = ['us', 'kernel'] as const;
-/** Lines of the ends of logs and capture. */
+/** Lines of the ends of logs, capture and states. */
 const LOG_LINES = 15;
 const CAPTURE_LINES = 25;
+const STATE_LINES = 40;
 
 export function failureReport(result: Result, evidence: Evidence): string {
   const { began, logs, decoded } = evidence;
@@ -45,6 +48,9 @@ export function failureReport(result: Result, evidence: Evidence): string {
   for (const { at, side, text, outcome } of result.log) {
     const [first = ''] = (outcome ?? 'not finished').split('\n');
     lines.push(`    ${seconds(at / 1000)}  ${side.padEnd(6)}  ${text}: ${first}`);
+  }
+  for (const side of SIDES) {
+    lines.push('', `  state of ${NAMES[side]}`, ...tail(evidence.states[side], STATE_LINES));
   }
   for (const side of SIDES) {
     const log = onOneClock(logs[side], evidence);
@@ -71,7 +77,8 @@ function heard(side: Side, { wire }: Evidence): string {
   const [here, there] = [wire[side], wire[other(side)]];
   if (here === null || there === null) return 'not known: one side has no capture';
   const [sent, arrived] = [count(here), count(there)];
-  if (sent > 0 && arrived === 0) return `not at all: of its ${sent} messages none reached ${NAMES[other(side)]}`;
+  if (sent === 0) return 'it sent no message';
+  if (arrived === 0) return `not at all: of its ${sent} messages none reached ${NAMES[other(side)]}`;
   return `${arrived} of its ${sent} messages reached ${NAMES[other(side)]}`;
 }
 

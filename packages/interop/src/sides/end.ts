@@ -16,6 +16,8 @@ export interface End {
   setKeepalive(seconds: number): Promise<void>;
   /** Endpoint, counters and latest handshake of the peer. */
   peer(): Promise<PeerState>;
+  /** What `show` says of the tunnel, for people. */
+  shown(): Promise<string>;
   /** Runs a shell script here. @returns what it printed @throws Error when it fails, unless told that it may */
   sh(script: string, limit?: number, mayFail?: boolean): Promise<string>;
   /** Moves its outer address of a family. */

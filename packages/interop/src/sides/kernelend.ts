@@ -78,6 +78,10 @@ export class KernelEnd implements End {
     return parseDump(await this.sh(`wg show ${this.name} dump`));
   }
 
+  async shown(): Promise<string> {
+    return this.sh(`wg show ${this.name}`);
+  }
+
   async sh(script: string, limit = LIMIT, mayFail = false): Promise<string> {
     const output = await this.shell.run(`${this.options.preamble ?? ''}${script}`, limit);
     return (mayFail ? output.bytes : must(output, `kernel: ${script}`)).toString('utf8');

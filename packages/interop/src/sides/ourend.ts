@@ -99,6 +99,10 @@ export class OurEnd implements End {
     return parseDump(await this.wirestream('show', this.name, 'dump'));
   }
 
+  async shown(): Promise<string> {
+    return this.wirestream('show', this.name);
+  }
+
   /** Runs the command on this end's tunnel. @returns what it printed */
   async wirestream(...args: string[]): Promise<string> {
     const [program, ...first] = this.command;

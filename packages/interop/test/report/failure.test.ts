@@ -72,6 +72,7 @@ describe('failureReport', () => {
     began: BEGAN,
     booted: BEGAN - 100,
     wire: { us: events, kernel: events.filter(({ from }) => from === 'kernel') },
+    states: { us: 'interface: ws0\noutside: fd99::2 FAILED\n', kernel: 'interface: wg0' },
     logs: { us: 'noise\n2027-01-15T08:00:01.500Z our line\n', kernel: '[  103.000000] its line\n' },
     decoded: '     0.500000 udp 1 → data\n',
     firstPacket: BEGAN + 2,
@@ -86,6 +87,7 @@ describe('failureReport', () => {
     expect(report).toContain('the kernel did last   0.0 s: interfaces → done\n');
     expect(report).toContain('the kernel sent last  7.3 s: resets connection 2\n');
     expect(report).toContain('the kernel was heard  2 of its 2 messages reached wirestream\n');
+    expect(report).toMatch(/state of wirestream\n {4}interface: ws0\n {4}outside: fd99::2 FAILED\n/);
     expect(report).toContain('/results/x');
   });
 
@@ -97,11 +99,18 @@ describe('failureReport', () => {
     expect(report).toMatch(/decoded, its end\n +2\.50 s {2}udp 1 → data\n/);
   });
 
+  test('a side that sent nothing is told apart from one that was not heard', () => {
+    const wire = { us: events.filter(({ from }) => from === 'kernel'), kernel: [] };
+    const report = failureReport(FAILED, { ...evidence, wire });
+    expect(report).toContain('wirestream was heard  it sent no message\n');
+  });
+
   test('what is not known is not made up', () => {
     const bare: Evidence = {
       ...evidence,
       booted: null,
       wire: { us: null, kernel: null },
+      states: { us: '', kernel: '' },
       logs: { us: '', kernel: '[  103.000000] its line\n' },
       firstPacket: null,
     };
@@ -126,7 +135,9 @@ describe('keepEvidence', () => {
     ({
       side,
       collect: async () => new Map(Object.entries(files)),
-      sh: async (script: string) => (script === 'cat /proc/uptime' ? '50.5 1\n' : `state of ${side}`),
+      shown: async () => `shown of ${side}\n`,
+      sh: async (script: string) =>
+        script === 'cat /proc/uptime' ? '50.5 1\n' : script.startsWith('ip route get') ? ' a\n  cache \n b\n' : 'all',
     }) as Partial<End> as End;
   const context = (us: End, kernel: End): Context =>
     new Context(makePlan(0, 'tcp', 4, false, freshKeys()), us as OurEnd, kernel);
@@ -140,13 +151,14 @@ describe('keepEvidence', () => {
     expect(readdirSync(kept).sort()).toEqual(
       'decoded.txt kernel-outer.pcap kernel-state.txt kernel.log us-outer.pcap us-state.txt us.keys us.log'.split(' '),
     );
-    expect(readFileSync(join(kept, 'kernel-state.txt'), 'utf8')).toBe('state of kernel');
+    expect(readFileSync(join(kept, 'kernel-state.txt'), 'utf8')).toBe('shown of kernel\n\nall');
     expect(readFileSync(join(kept, 'decoded.txt'), 'utf8')).toContain('icmp echo request');
     expect(evidence.wire.us!.length).toBeGreaterThan(60);
     expect(evidence.wire.kernel).toEqual(evidence.wire.us);
     const report = failureReport(FAILED, evidence);
     expect(report).toMatch(/wirestream sent last {2}-?[\d.]+ s: closes connection 0\n/);
     expect(report).toMatch(/the kernel was heard {2}(\d+) of its \1 messages reached wirestream\n/);
+    expect(report).toMatch(/state of the kernel\n {4}shown of kernel\n {4}outside: a\n {4}outside: b\n\n/);
     expect(report).toContain('    our line\n');
     expect(report).toContain('    its line\n');
   });
@@ -157,6 +169,7 @@ describe('keepEvidence', () => {
       ...end('kernel', {}),
       collect: async () => Promise.reject(new Error('the virtual machine ended')),
       sh: async () => Promise.reject(new Error('the virtual machine ended')),
+      shown: async () => Promise.reject(new Error('the virtual machine ended')),
     };
     const evidence = await keepEvidence(kept, context(end('us', { 'us.log': Buffer.from('x') }), gone), command, 0);
     expect(evidence).toMatchObject({ booted: null, wire: { us: null, kernel: null }, logs: { us: 'x' } });
