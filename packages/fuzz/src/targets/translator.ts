@@ -19,6 +19,8 @@ interface Flow {
   /** per packet: lost, repeated, or swapped with the next */
   readonly faults: ('lose' | 'repeat' | 'swap' | 'none')[];
   readonly seed: number;
+  /** whether the path takes super-packets; one that is lost is lost whole */
+  readonly supers: boolean;
 }
 
 export const translatorFlow = target<Flow>({
@@ -48,9 +50,10 @@ export const translatorFlow = target<Flow>({
       { maxLength: 20, size: 'max' },
     ),
     seed: fc.nat(),
+    supers: fc.boolean(),
   }),
-  check({ family, writes, end, refuses, faults, seed }) {
-    const worlds = [new StackWorld(A, seed), new StackWorld(B, seed + 1)] as const;
+  check({ family, writes, end, refuses, faults, seed, supers }) {
+    const worlds = [new StackWorld(A, seed, supers), new StackWorld(B, seed + 1, supers)] as const;
     const [here, there] = worlds;
     there.refuses = refuses;
     const program = new Program();

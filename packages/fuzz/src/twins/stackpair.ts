@@ -1,3 +1,4 @@
+import { isOffloadRecord, offloadRecordLength } from '@wirestream/core/offload/record';
 import { Slab } from '@wirestream/core/slab/slab';
 import { flowLimits } from '@wirestream/core/userspace/limits';
 import type { ConnectFailure, NativeDatagrams, NativeStream, StackHost } from '@wirestream/core/userspace/native';
@@ -72,7 +73,12 @@ export class StackWorld implements StackHost {
   readonly #slab = Slab.plain(70_000);
   #drawn: number;
 
-  constructor(addresses: readonly Uint8Array[], seed: number) {
+  /** @param supers whether the paths to peers take super-packets */
+  constructor(
+    addresses: readonly Uint8Array[],
+    seed: number,
+    private readonly supers = false,
+  ) {
     this.#drawn = seed;
     const policy = new Policy(addresses, [ALLOW_ALL], []);
     this.stack = new UserStack(this, { mtu: 1420, addresses, limits: flowLimits(512), policy });
@@ -84,7 +90,12 @@ export class StackWorld implements StackHost {
     slab.bytes.fill(0xee, offset + length, Math.min(slab.size, offset + length + 15));
   }
   path() {
-    return { room: () => 1_000_000 };
+    return { room: () => 1_000_000, takesSuper: () => this.supers };
+  }
+  sendSuper(slab: Slab, offset: number, length: number): boolean {
+    mustEqual(offloadRecordLength(slab, offset, length), length, 'length of an offload record');
+    this.send(slab, offset, length);
+    return true;
   }
   random(out: Uint8Array): void {
     out.set(noise(out.length, this.#drawn++));
@@ -107,7 +118,8 @@ export class StackWorld implements StackHost {
 
   receive(packet: Uint8Array): void {
     this.#slab.bytes.set(packet, 8);
-    this.stack.packet(this.now, this.#slab, 8, packet.length);
+    if (isOffloadRecord(packet, 0)) this.stack.superPacket(this.now, this.#slab, 8, packet.length);
+    else this.stack.packet(this.now, this.#slab, 8, packet.length);
     this.#slab.bytes.fill(0xcc, 0, packet.length + 16);
   }
 
