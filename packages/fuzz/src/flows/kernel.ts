@@ -9,6 +9,7 @@ import type { RootlessTunnel } from '@wirestream/core/portable/rootless/tunnel';
 import type { EngineHost } from '@wirestream/core/linux/enginehost';
 import type { Rng } from '../campaign/mutate.js';
 import { must, mustEqual } from '../target.js';
+import { administrate, compareAbilities, takeAway } from './administrator.js';
 import { alone, exchange, exchangeDatagrams, pinged } from './exchange.js';
 import type { AtOnce } from './run.js';
 import { openServices, type Services } from './services.js';
@@ -118,9 +119,14 @@ export async function useKernel(transport: Transport, rng: Rng, atOnce: AtOnce):
     const held = await atOnce(CONVERSATIONS, rng, (conversation, own) =>
       conversation({ engine, there, services }, own),
     );
+    await compareAbilities(engine, offload);
     wire.take();
     const messages = await watch.end();
-    return `${held} conversations of the kernel’s own programs (offload ${offload ? 'on' : 'off'}), ${messages} messages captured, ${wire.end(keys)} of them on the wire`;
+    const said = `${held} conversations of the kernel’s own programs (offload ${offload ? 'on' : 'off'}), ${messages} messages captured, ${wire.end(keys)} of them on the wire`;
+    await administrate(engine, settings, port, rng);
+    await exchange(open(services.echo), rng);
+    if (rng.below(2) === 0) await takeAway(engine);
+    return said;
   } finally {
     await Promise.all([engine.stop(), there.stop()]);
     services.close();

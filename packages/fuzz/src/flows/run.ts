@@ -3,6 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Transport } from '@wirestream/core/device/settings';
+import type { RootlessTunnel } from '@wirestream/core/portable/rootless/tunnel';
 import { Rng } from '../campaign/mutate.js';
 import { must } from '../target.js';
 import { CONVERSATIONS, pingBeyond, serveInside } from './conversations.js';
@@ -68,7 +69,11 @@ async function usePrograms(transport: Transport, rng: Rng): Promise<string> {
   const watches = [await Watch.begin(world.here), await Watch.begin(world.there)];
   serveInside(world);
   const known = canTun ? { ...CONVERSATIONS, 'pings beyond the tunnel': pingBeyond } : CONVERSATIONS;
-  const held = await atOnce(known, rng, (conversation, own) => conversation(world, own));
+  const held = await atOnce(known, rng, (conversation, own) => conversation(world, own)).catch((error: Error) => {
+    const tell = (tunnel: RootlessTunnel) =>
+      JSON.stringify(tunnel.flows().filter(({ protocol }) => protocol === 'tcp'));
+    throw new Error(`${error.message}\n  flows here: ${tell(world.here)}\n  and there: ${tell(world.there)}`);
+  });
   for (const tunnel of [world.here, world.there]) {
     const left = () => tunnel.flows().filter(({ protocol }) => protocol === 'tcp');
     for (let waited = 0; left().length > 0; waited += 50) {

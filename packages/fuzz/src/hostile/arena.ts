@@ -51,8 +51,8 @@ export class Arena {
       [Measure],
       unknown,
     ];
-    const genuine = new Genuine(2, measure.port, transport);
-    const control = new Genuine(2, other.port, transport);
+    const genuine = new Genuine(2, measure.port, transport, victim.pid!);
+    const control = new Genuine(2, other.port, transport, spared.pid!);
     await Promise.all([genuine.start(), control.start()]);
     return new Arena(driver, transport, victim, attacker, genuine, spared, control, measure.port, measure.uapi);
   }

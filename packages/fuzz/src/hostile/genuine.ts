@@ -5,11 +5,12 @@ import { PortableDriver } from '@wirestream/core/portable/portable';
 import { Slab } from '@wirestream/core/slab/slab';
 import { keysOf, peerSettings } from './keys.js';
 import { echoRequest, sequenceOf } from './ping.js';
+import { scheduleOf, waitedSince, type Schedule } from './schedule.js';
 
 export interface Pings {
   readonly sent: number;
   readonly lost: number;
-  /** ms */
+  /** of the round trips less what the device waited for a core meanwhile, ms */
   readonly median: number;
 }
 
@@ -17,7 +18,7 @@ export interface Pings {
 export class Genuine {
   readonly driver: PortableDriver;
   readonly #slab = Slab.plain(4096);
-  readonly #sentAt = new Map<number, number>();
+  readonly #sentAt = new Map<number, { readonly at: number; readonly schedule: Schedule }>();
   readonly #times = new Map<number, number>();
   #sequence = 0;
 
@@ -26,6 +27,8 @@ export class Genuine {
     private readonly number: number,
     port: number,
     transport: Transport,
+    /** process that the pings are answered by */
+    private readonly device: number,
   ) {
     this.driver = new PortableDriver({
       crypto: nativeCrypto,
@@ -38,8 +41,10 @@ export class Genuine {
       },
       deliver: (slab, offset, length) => {
         const sequence = sequenceOf(slab.bytes.subarray(offset, offset + length));
-        const at = this.#sentAt.get(sequence);
-        if (at !== undefined) this.#times.set(sequence, performance.now() - at);
+        const sent = this.#sentAt.get(sequence);
+        if (sent === undefined || this.#times.has(sequence)) return;
+        const waited = waitedSince(sent.schedule, scheduleOf(device));
+        this.#times.set(sequence, Math.max(0, performance.now() - sent.at - waited));
       },
     });
   }
@@ -51,7 +56,7 @@ export class Genuine {
     const first = this.#send();
     for (let last = first; ![...this.#times.keys()].some((n) => n >= first);) {
       if (performance.now() - began > patience) throw new Error(`peer ${this.number} gets no reply`);
-      if (performance.now() - this.#sentAt.get(last)! > 500) last = this.#send();
+      if (performance.now() - this.#sentAt.get(last)!.at > 500) last = this.#send();
       await sleep(2);
     }
     return performance.now() - began;
@@ -79,7 +84,8 @@ export class Genuine {
   #send(): number {
     const sequence = this.#sequence++ & 0xffff;
     this.#slab.bytes.set(echoRequest(this.number, 1, sequence));
-    this.#sentAt.set(sequence, performance.now());
+    this.#times.delete(sequence);
+    this.#sentAt.set(sequence, { at: performance.now(), schedule: scheduleOf(this.device) });
     this.driver.packet(this.#slab, 0, 84);
     return sequence;
   }

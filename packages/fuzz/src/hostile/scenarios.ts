@@ -65,7 +65,7 @@ export const TCP_SCENARIOS: readonly Scenario[] = [
     name: 'connection blast',
     async run(arena) {
       let first = Infinity;
-      const another = new Genuine(3, arena.port, 'tcp');
+      const another = new Genuine(3, arena.port, 'tcp', arena.victim.pid!);
       const outcome = await arena.suffer('blast', ATTACK_MS, async () => void (first = await another.start()));
       await another.stop();
       return [
@@ -219,7 +219,7 @@ async function garbage(arena: Arena): Promise<Finding[]> {
   });
   relay.listen(0, '127.0.0.1');
   await once(relay, 'listening');
-  const peer = new Genuine(4, (relay.address() as net.AddressInfo).port, 'tcp');
+  const peer = new Genuine(4, (relay.address() as net.AddressInfo).port, 'tcp', arena.victim.pid!);
   await peer.start();
   const calm = await peer.pingWhile(Promise.resolve(), 10);
   let disturbed = calm;

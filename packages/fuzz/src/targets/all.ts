@@ -2,6 +2,7 @@ import type { Target } from '../target.js';
 import { addresses, dns, rules, socks5 } from './addresses.js';
 import { allowedIps } from './allowedips.js';
 import { captureBytes, captureFiles, decoding } from './capture.js';
+import { choosing, ciphers } from './ciphers.js';
 import { configFiles, configTexts, configWords } from './config.js';
 import { controlBytes, controlMessages, controlRation, controlSilence } from './control.js';
 import { cookies } from './cookie.js';
@@ -10,6 +11,7 @@ import { fragments } from './fragments.js';
 import { handshakeAgrees, handshakeMutation, handshakeRefusals, initiationOrder, timestamps } from './handshake.js';
 import { headerFields, headerWriting, resync } from './header.js';
 import { keyFiles } from './keyfiles.js';
+import { nesting, packedSettings, portFilters, socketAddresses, unreachables } from './linux.js';
 import { backoff, deadlines, pendingList, ranges, staged } from './lists.js';
 import { classification, messageWriting } from './messages.js';
 import { checksums, coalescer, segmenter, segmenterAny } from './offload.js';
@@ -74,6 +76,13 @@ export const TARGETS: readonly Target[] = [
   offloadRecordsHostile,
   coalescer,
   ranges,
+  ciphers,
+  choosing,
+  portFilters,
+  unreachables,
+  nesting,
+  socketAddresses,
+  packedSettings,
   translatorFlow,
   translatorAny,
   engine,
