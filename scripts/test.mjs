@@ -26,7 +26,7 @@ const PROGRAMS = {
 };
 
 /** Run by `npm run test:long` only, or when named: too long, or too sensitive to what else the machine does, for every change. */
-const LONG_TESTS = ['engine', 'control', 'fulltunnel'].map((name) => `(e2e|network)/${name}\\.e2e\\.test\\.ts$`);
+const LONG_TESTS = ['engine', 'fulltunnel'].map((name) => `(e2e|network)/${name}\\.e2e\\.test\\.ts$`);
 const LONG = process.env.WIRESTREAM_LONG === '1';
 
 const patterns = process.argv.slice(2);

@@ -15,7 +15,7 @@ jest.setTimeout(LONG ? 240_000 : 90_000);
 
 const PORT = 51820;
 /** seconds; five minutes otherwise */
-const PROBES = 8;
+const PROBES = 5;
 
 async function up(scope: Scope, hosts: Pair, transport: 'tcp' | 'auto'): Promise<{ a: Wirestream; b: Wirestream }> {
   const [keyA, keyB] = [identity(), identity()];
