@@ -13,6 +13,7 @@ import { captureWire } from '../capture/wire.js';
 import { ControlClient } from '../control/control.js';
 import { controlSocket, runPaths } from '../control/paths.js';
 import { loadKeys } from '../decode/keys.js';
+import { collectEarly } from '../decode/memory.js';
 import { fastestProvider } from '../decode/provider.js';
 import { onInterrupt } from '../interrupt.js';
 
@@ -178,6 +179,7 @@ No secret is written, unless --keys asks for it: then whoever has the file can d
       const what = flags.keys ? '--keys' : '--inner';
       throw new WirestreamError('usage', `${what} with --interface needs keys`, 'give them with --key-file FILE');
     }
+    collectEarly();
     const provider = await fastestProvider();
     const ring = new KeyRing(provider.crypto);
     for (const known of await loadKeys(files)) ring.add(known);

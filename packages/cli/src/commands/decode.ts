@@ -4,6 +4,7 @@ import { isWirestreamError, WirestreamError } from '@wirestream/core/device/erro
 import { Decoder, type DecodeOptions } from '../decode/decode.js';
 import { followCapture, readCapture } from '../decode/input.js';
 import { loadKeys } from '../decode/keys.js';
+import { collectEarly } from '../decode/memory.js';
 import { CaptureOutput, LineOutput } from '../decode/output.js';
 import { fastestProvider } from '../decode/provider.js';
 import { withStalls } from '../decode/stall.js';
@@ -88,6 +89,7 @@ The exit code is 1 when the capture is damaged or cut off; what could be read of
     if (args.file === '-' && flags.follow) {
       throw new WirestreamError('usage', '--follow is for files: standard input is read until it ends anyway');
     }
+    collectEarly();
     const keys = await loadKeys(flags.keys ?? []);
     const out = new LineOutput(process.stdout);
     const files: CaptureOutput[] = [];

@@ -1,5 +1,5 @@
-import type { FlowEnd } from './flowkey.js';
-import { StreamAssembler, type GapReason, type StoreBudget } from './reassembly.js';
+import { FlowEnd } from './flowkey.js';
+import { StreamAssembler, type GapReason, type StoreBudget, type StreamSink } from './reassembly.js';
 
 /** 0: the end that sent the first packet seen, usually the dialler; 1: the other. */
 export type Side = 0 | 1;
@@ -59,21 +59,23 @@ export class TcpConnection {
 
   /**
    * @param id counted from 0 in order of appearance
-   * @param swapped whether end 0 comes second in the flow's key
+   * @param key of the flow
+   * @param swapped whether end 0 comes second in it
    */
   constructor(
     readonly id: number,
     readonly key: string,
     readonly swapped: boolean,
-    first: FlowEnd,
-    second: FlowEnd,
     now: number,
     sink: ConnectionSink,
     store: StoreBudget,
   ) {
-    this.ends = [first, second];
+    this.ends = [new FlowEnd(key, swapped), new FlowEnd(key, !swapped)];
     this.beganAt = this.lastAt = now;
-    this.streams = [this.#stream(0, sink, store), this.#stream(1, sink, store)];
+    this.streams = [
+      new StreamAssembler(new SideSink(this, 0, sink), store),
+      new StreamAssembler(new SideSink(this, 1, sink), store),
+    ];
   }
 
   /** The end that was dialled. */
@@ -98,14 +100,21 @@ export class TcpConnection {
     this.closings.push(closing);
     return closing;
   }
+}
 
-  #stream(side: Side, sink: ConnectionSink, store: StoreBudget): StreamAssembler {
-    return new StreamAssembler(
-      {
-        data: (position, bytes, offset, length) => sink.data(this, side, position, bytes, offset, length),
-        gap: (position, length, why) => sink.gap(this, side, position, length, why),
-      },
-      store,
-    );
+/** What one direction's assembler hands on, with where it comes from. */
+class SideSink implements StreamSink {
+  constructor(
+    private readonly connection: TcpConnection,
+    private readonly side: Side,
+    private readonly sink: ConnectionSink,
+  ) {}
+
+  data(position: number, bytes: Uint8Array, offset: number, length: number): void {
+    this.sink.data(this.connection, this.side, position, bytes, offset, length);
+  }
+
+  gap(position: number, length: number, why: GapReason): void {
+    this.sink.gap(this.connection, this.side, position, length, why);
   }
 }

@@ -1,5 +1,5 @@
 import { TcpConnection, type ConnectionSink, type Side } from './connection.js';
-import { FlowKey, destinationOf, sourceOf } from './flowkey.js';
+import { FlowKey } from './flowkey.js';
 import { Tcp, type IpView } from './ipview.js';
 import type { StoreBudget } from './reassembly.js';
 
@@ -76,7 +76,7 @@ export class ConnectionTable {
     }
     if (flow === undefined) {
       if ((flags & Tcp.syn) === 0 && view.payloadLength === 0) return;
-      flow = this.#open(view, bytes, now);
+      flow = this.#open(view, now);
     }
     this.#last = flow;
     const side: Side = this.#key.swapped === flow.swapped ? 0 : 1;
@@ -106,22 +106,13 @@ export class ConnectionTable {
     for (const flow of [...this.#flows.values()].sort((a, b) => a.id - b.id)) this.#finish(flow);
   }
 
-  #open(view: IpView, bytes: Uint8Array, now: number): TcpConnection {
+  #open(view: IpView, now: number): TcpConnection {
     if (this.#flows.size >= CONNECTIONS_MAX) this.#evict();
-    const ends = [sourceOf(view, bytes), destinationOf(view, bytes)] as const;
-    const flow = new TcpConnection(
-      this.count++,
-      this.#key.key,
-      this.#key.swapped,
-      ...ends,
-      now,
-      this.sink,
-      this.#store,
-    );
+    const flow = new TcpConnection(this.count++, this.#key.key, this.#key.swapped, now, this.sink, this.#store);
     const isSyn = (view.flags & Tcp.syn) !== 0;
     flow.sawSyn = isSyn;
     if (isSyn) flow.dialler = (view.flags & Tcp.ack) !== 0 ? 1 : 0;
-    else flow.dialler = this.#isListening(ends[0].port, ends[1].port) ? 1 : 0;
+    else flow.dialler = this.#isListening(view.sourcePort, view.destinationPort) ? 1 : 0;
     if (isSyn) this.#listening.add(flow.ends[flow.acceptor].port);
     this.#flows.set(flow.key, flow);
     this.#last = flow;

@@ -44,23 +44,51 @@ function isAfter(view: IpView, bytes: Uint8Array): boolean {
   return view.sourcePort > view.destinationPort;
 }
 
-/** One end of a flow: its address and port, once as text for people and once in pieces. */
-export interface FlowEnd {
-  readonly address: string;
-  readonly port: number;
+/**
+ * One end of a flow: its address and port. They are read out of the flow's key when somebody wants to see them: most connections of a large or hostile
+ * capture are never shown, and text is what would cost most about them.
+ */
+export class FlowEnd {
+  #address: string | null = null;
+  #text: string | null = null;
+
+  /**
+   * @param key of the flow (FlowKey)
+   * @param second which of the two ends in it
+   */
+  constructor(
+    private readonly key: string,
+    private readonly second: boolean,
+  ) {}
+
+  get port(): number {
+    return this.key.charCodeAt((this.#isV4 ? 4 : 0) + (this.second ? 1 : 0));
+  }
+
+  get address(): string {
+    return (this.#address ??= formatIp(this.#bytes()));
+  }
+
   /** `1.2.3.4:5` or `[fd00::1]:5` */
-  readonly text: string;
+  get text(): string {
+    return (this.#text ??= this.#isV4 ? `${this.address}:${this.port}` : `[${this.address}]:${this.port}`);
+  }
+
+  get #isV4(): boolean {
+    return this.key.length === V4_KEY;
+  }
+
+  #bytes(): Uint8Array {
+    const [first, step, words] = this.#isV4 ? [this.second ? 2 : 0, 1, 2] : [this.second ? 3 : 2, 2, 8];
+    const bytes = new Uint8Array(2 * words);
+    for (let i = 0; i < words; i++) {
+      const word = this.key.charCodeAt(first + i * step);
+      bytes[2 * i] = word >> 8;
+      bytes[2 * i + 1] = word;
+    }
+    return bytes;
+  }
 }
 
-export function sourceOf(view: IpView, bytes: Uint8Array): FlowEnd {
-  return endOf(bytes, view.sourceAddress, view.addressLength, view.sourcePort);
-}
-
-export function destinationOf(view: IpView, bytes: Uint8Array): FlowEnd {
-  return endOf(bytes, view.destinationAddress, view.addressLength, view.destinationPort);
-}
-
-function endOf(bytes: Uint8Array, offset: number, length: number, port: number): FlowEnd {
-  const address = formatIp(bytes, offset, length);
-  return { address, port, text: length === 4 ? `${address}:${port}` : `[${address}]:${port}` };
-}
+/** Two words for each address, one for each port. */
+const V4_KEY = 6;

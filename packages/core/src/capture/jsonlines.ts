@@ -196,7 +196,7 @@ export function summaryLine(tally: Tally): Json {
     packets: tally.packets,
     seconds: micros(tally.seconds),
     otherConnections: tally.otherConnections,
-    udpFlows: tally.udpFlows.size,
+    udpFlows: tally.udpFlows,
     invalidRecords: types[0],
     undecryptedBecause: Object.fromEntries(tally.undecryptedBy),
     replays: tally.replays,

@@ -1,7 +1,7 @@
 import type { TcpConnection } from './connection.js';
 
 /** Pairs of addresses that are told apart; what comes after is counted as others'. */
-const GROUPS_MAX = 65536;
+const GROUPS_MAX = 16_384;
 
 /** Connections without a single record, from one address to one address and port. */
 interface Group {

@@ -15,7 +15,7 @@ const WHY: Partial<Record<Status, string>> = { [Status.unknownSession]: 'their h
 export function totals(tally: Tally, paint: Paint): string[] {
   const { types } = tally;
   const other = tally.otherConnections === 0 ? '' : `, and ${tally.otherConnections} that have nothing to do with it`;
-  const flows = tally.udpFlows.size === 0 ? '' : `, ${count(tally.udpFlows.size, 'UDP flow')}`;
+  const flows = tally.udpFlows === 0 ? '' : `, ${count(tally.udpFlows, 'UDP flow')}`;
   const rows: [string, string][] = [
     ['capture', `${count(tally.packets, 'packet')} in ${seconds(tally.seconds)}`],
     ['carriers', `${count(tally.connectionCount, 'TCP connection')}${other}${flows}`],

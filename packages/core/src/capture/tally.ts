@@ -112,7 +112,8 @@ export class Tally implements DecodeSink {
   missingBytes = 0;
   /** of type 4, by why they were not decrypted */
   readonly undecryptedBy = new Map<Status, number>();
-  readonly udpFlows = new Set<number>();
+  /** they are numbered from 0 in order of appearance */
+  udpFlows = 0;
   readonly connections: ConnectionTally[] = [];
   readonly pairs = new Map<string, PairTally>();
   readonly notices: Notice[] = [];
@@ -151,7 +152,10 @@ export class Tally implements DecodeSink {
 
   /** What a connection that is not finished has carried so far. */
   of(connection: TcpConnection): ConnectionTally {
-    return this.#open.get(connection)!;
+    let tally = this.#open.get(connection);
+    // Made when there is something to count: most connections of a hostile capture carry nothing.
+    if (tally === undefined) this.#open.set(connection, (tally = new ConnectionTally(connection)));
+    return tally;
   }
 
   interface(_description: CaptureInterface): void {}
@@ -164,40 +168,39 @@ export class Tally implements DecodeSink {
     if (m.repeated || m.handshake?.repeated === true) this.duplicates++;
     if (m.connection !== null) this.#record(m);
     else {
-      this.udpFlows.add(m.flow!.id);
+      this.udpFlows = Math.max(this.udpFlows, m.flow!.id + 1);
       this.#origins.sawUdp = true;
     }
     if (m.type === 4) this.#data(m);
     else if (m.handshake !== null && m.handshake.session !== null) this.#handshake(m);
   }
 
-  connectionOpened(connection: TcpConnection): void {
-    this.#open.set(connection, new ConnectionTally(connection));
-  }
+  connectionOpened(): void {}
 
   connectionEstablished(): void {}
 
   connectionClosing(_connection: TcpConnection, _closing: Closing): void {}
 
   connectionFinished(connection: TcpConnection): void {
-    const tally = this.#open.get(connection)!;
+    const tally = this.#open.get(connection);
     this.#open.delete(connection);
-    this.#origins.add(connection, tally.records > 0);
-    if (tally.records > 0 && this.connections.length < DETAILED_MAX) this.connections.push(tally);
+    this.#origins.add(connection, tally !== undefined && tally.records > 0);
+    if (tally !== undefined && tally.records > 0 && this.connections.length < DETAILED_MAX)
+      this.connections.push(tally);
   }
 
   skipped(connection: TcpConnection, side: Side, position: number, length: number, why: SkipReason): void {
     if (why !== 'garbage') return;
     this.resyncs++;
     this.skippedBytes += length;
-    const direction = this.#open.get(connection)!.directions[side];
+    const direction = this.of(connection).directions[side];
     direction.resyncs++;
     direction.skippedBytes += length;
     if (direction.resyncAt.length < PLACES_MAX) direction.resyncAt.push(position);
   }
 
   gap(connection: TcpConnection, side: Side, _position: number, length: number, _why: GapReason): void {
-    const direction = this.#open.get(connection)!.directions[side];
+    const direction = this.of(connection).directions[side];
     direction.gaps++;
     direction.missingBytes += length;
     this.gaps++;
@@ -211,7 +214,7 @@ export class Tally implements DecodeSink {
 
   #record(m: Message): void {
     this.records++;
-    const direction = this.#open.get(m.connection!)!.directions[m.side];
+    const direction = this.of(m.connection!).directions[m.side];
     direction.records++;
     direction.types[m.type]!++;
     direction.messageBytes += m.length;

@@ -1,20 +1,26 @@
-import { FlowKey, destinationOf, sourceOf, type FlowEnd } from './flowkey.js';
+import { FlowEnd, FlowKey } from './flowkey.js';
 import type { IpView } from './ipview.js';
 import type { Side } from './connection.js';
 
-/** Flows that are told apart; the one that was silent longest gives way. */
+/** Flows that are told apart; one that was silent for long gives way. */
 const FLOWS_MAX = 16384;
 
 /** A pair of UDP addresses and ports over which WireGuard messages were seen. */
 export class UdpFlow {
   datagrams = 0;
+  /** whether anything came since it was last looked whether it may give way */
+  isRecent = false;
+  /** that of the first datagram first */
+  readonly ends: readonly [FlowEnd, FlowEnd];
 
   /** @param id counted from 0 in order of appearance */
   constructor(
     readonly id: number,
     readonly swapped: boolean,
-    readonly ends: readonly [FlowEnd, FlowEnd],
-  ) {}
+    key: string,
+  ) {
+    this.ends = [new FlowEnd(key, swapped), new FlowEnd(key, !swapped)];
+  }
 }
 
 /** Knows the flows of a capture that carry WireGuard over UDP. */
@@ -31,16 +37,22 @@ export class UdpFlowTable {
     const { key, swapped } = this.#key;
     let flow = this.#flows.get(key);
     if (flow === undefined) {
-      flow = new UdpFlow(this.count++, swapped, [sourceOf(view, bytes), destinationOf(view, bytes)]);
+      if (this.#flows.size >= FLOWS_MAX) this.#makeRoom();
+      flow = new UdpFlow(this.count++, swapped, key);
       this.#flows.set(key, flow);
-      if (this.#flows.size > FLOWS_MAX)
-        for (const oldest of this.#flows.keys()) {
-          this.#flows.delete(oldest);
-          break;
-        }
-    }
+    } else flow.isRecent = true;
     flow.datagrams++;
     this.side = swapped === flow.swapped ? 0 : 1;
     return flow;
+  }
+
+  /** The oldest goes first, unless it was heard of since it was last its turn: a flood of others must not cost a flow that goes on its number. */
+  #makeRoom(): void {
+    for (const [key, flow] of this.#flows) {
+      this.#flows.delete(key);
+      if (!flow.isRecent) return;
+      flow.isRecent = false;
+      this.#flows.set(key, flow);
+    }
   }
 }
