@@ -53,8 +53,14 @@ export class UdpSockets implements DatagramSink {
   readonly #out6: Outgoing;
   #end = 0;
 
-  /** @param offload whether the kernel is to cut messages into datagrams and to put received ones together */
-  constructor(readonly offload = true) {
+  /**
+   * @param offload whether the kernel is to cut messages into datagrams and to put received ones together
+   * @param together the latter, where it differs
+   */
+  constructor(
+    readonly offload = true,
+    private readonly together = offload,
+  ) {
     this.#out4 = new Outgoing(offload);
     this.#out6 = new Outgoing(offload);
     for (let i = 0; i < RECEIVE_BATCH; i++) {
@@ -72,7 +78,7 @@ export class UdpSockets implements DatagramSink {
       if (fd < 0) continue;
       setBuffers(fd, SOCKET_BUFFER, SOCKET_BUFFER);
       // An older kernel refuses, and hands out one by one.
-      receiveTogether(fd, this.offload);
+      receiveTogether(fd, this.together);
     }
   }
 

@@ -16,6 +16,7 @@ import { SlabPool } from '../slab/pool.js';
 import { Slab } from '../slab/slab.js';
 import type { Connection } from '../stream/connection.js';
 import { RECORD_MAX } from '../stream/header.js';
+import type { DatagramBatches } from './datagrambatches.js';
 import { listen, type Listeners } from './listen.js';
 import { RandomPool } from './randompool.js';
 import { likelySource } from './source.js';
@@ -47,6 +48,8 @@ export interface PortableOptions {
   readonly crypto: Crypto;
   /** makes the memory that `crypto` works on; plain memory when absent. Inner packets given to `packet` are to lie in such memory too */
   readonly makeSlab?: (size: number) => Slab;
+  /** makes what sends and receives many datagrams at a time; node:dgram alone does without */
+  readonly makeDatagramBatches?: () => DatagramBatches;
   /** the same for the one that inner packets are opened into */
   readonly makePacketSlab?: (size: number) => Slab;
   readonly settings: DeviceSettings;
@@ -76,6 +79,7 @@ export class PortableDriver implements Driver {
   readonly #options: PortableOptions;
   readonly #input: Slab;
   readonly #flushes = new Set<Connection>();
+  readonly #batches: DatagramBatches | null;
   readonly #outgoing: { bytes: Uint8Array; to: Endpoint; sender: DatagramSender | undefined }[] = [];
   /** datagrams that could not be sent */
   #unsent = 0;
@@ -116,7 +120,8 @@ export class PortableDriver implements Driver {
           }),
     };
     const outSlab = makeSlab(RECORD_MAX);
-    this.datagrams = {
+    this.#batches = options.makeDatagramBatches?.() ?? null;
+    this.datagrams = this.#batches ?? {
       slab: outSlab,
       reserve: () => 0,
       commit: (offset, length, to, sender) => {
@@ -158,10 +163,12 @@ export class PortableDriver implements Driver {
 
   async #listen(port: number): Promise<void> {
     const before = this.#listeners;
-    const opened = await listen(port, this.#options.listenOn ?? ['0.0.0.0', '::'], {
-      accepted: (socket) => this.#accepted(socket),
-      datagram: (bytes, from) => this.#enter((now) => this.#datagram(now, bytes, from), true),
-    });
+    const events = {
+      accepted: (socket: net.Socket) => this.#accepted(socket),
+      datagram: (bytes: Uint8Array, from: Endpoint) => this.#enter((now) => this.#datagram(now, bytes, from), true),
+      burst: (fd: number) => this.#enter((now) => this.#batches?.receive(now, fd, this.device), true),
+    };
+    const opened = await listen(port, this.#options.listenOn ?? ['0.0.0.0', '::'], events, this.#batches);
     // A tunnel that was stopped meanwhile wants no port.
     if (this.#stopped) return opened.close();
     this.#listeners = opened;
@@ -203,8 +210,9 @@ export class PortableDriver implements Driver {
 
   snapshot(): DeviceSnapshot {
     const snapshot = this.device.snapshot(performance.now());
-    if (this.#unsent === 0) return snapshot;
-    return { ...snapshot, drops: { ...snapshot.drops, 'datagram-unsent': this.#unsent } };
+    const unsent = this.#unsent + (this.#batches?.sendFailures ?? 0);
+    if (unsent === 0) return snapshot;
+    return { ...snapshot, drops: { ...snapshot.drops, 'datagram-unsent': unsent } };
   }
 
   /**
@@ -380,6 +388,7 @@ export class PortableDriver implements Driver {
       connection.flushRequested = false;
       this.#write(now, connection);
     }
+    this.#batches?.flush();
     for (const { bytes, to, sender } of this.#outgoing.splice(0)) {
       this.#listeners?.send(bytes, to, () => {
         this.#unsent++;

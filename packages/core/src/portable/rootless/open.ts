@@ -11,7 +11,7 @@ import { RootlessTunnel, type RootlessOptions } from './tunnel.js';
 /** What a wg-quick file does not say. */
 export interface OpenOptions extends Omit<
   RootlessOptions,
-  'crypto' | 'makeSlab' | 'makePacketSlab' | 'settings' | 'addresses' | 'mtu'
+  'crypto' | 'makeSlab' | 'makePacketSlab' | 'makeDatagramBatches' | 'settings' | 'addresses' | 'mtu'
 > {
   /** what to call the configuration in messages */
   readonly file?: string;

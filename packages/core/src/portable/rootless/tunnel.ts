@@ -17,6 +17,7 @@ import type { FlowSnapshot } from '../../userspace/snapshot.js';
 import { UserStack } from '../../userspace/stack.js';
 import type { TcpFlow } from '../../userspace/tcp/flow.js';
 import type { UdpFlow } from '../../userspace/udp/flow.js';
+import type { DatagramBatches } from '../datagrambatches.js';
 import { PortableDriver } from '../portable.js';
 import { RandomPool } from '../randompool.js';
 import { openDatagrams } from './socketdatagrams.js';
@@ -54,6 +55,7 @@ export interface RootlessOptions {
   /** makes the memory that `crypto` works on (see `fastestProvider`) */
   readonly makeSlab?: (size: number) => Slab;
   readonly makePacketSlab?: (size: number) => Slab;
+  readonly makeDatagramBatches?: () => DatagramBatches;
   readonly settings: DeviceSettings;
   /** our addresses inside the tunnel, 4 or 16 bytes each; host bits kept */
   readonly addresses: readonly { readonly bytes: Uint8Array }[];
@@ -106,6 +108,7 @@ export class RootlessTunnel implements StackHost, Turns {
       crypto: options.crypto,
       makeSlab,
       makePacketSlab,
+      ...(options.makeDatagramBatches === undefined ? {} : { makeDatagramBatches: options.makeDatagramBatches }),
       settings: options.settings,
       mtu,
       deliver: (slab, offset, length) => this.stack.packet(this.driver.turnAt, slab, offset, length),

@@ -3,15 +3,22 @@ import { once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { LinuxDatagramBatches } from '../../../src/linux/datagrambatches.js';
 import { parseAllow } from '../../../src/userspace/rules.js';
 import { parseForward } from '../../../src/userspace/forward.js';
 import { closeAll, drain, ends, webServer } from './ends.js';
 
 afterEach(closeAll);
 
-describe.each(['tcp', 'udp'] as const)('two rootless ends over %s', (transport) => {
+const batches = process.platform === 'linux' ? { makeDatagramBatches: () => new LinuxDatagramBatches() } : {};
+
+describe.each([
+  ['tcp', 'tcp', {}],
+  ['udp', 'udp', {}],
+  ['udp, many datagrams at a time', 'udp', batches],
+] as const)('two rootless ends over %s', (_name, transport, how) => {
   test('answer each other’s echo requests', async () => {
-    const [a, b] = await ends(transport);
+    const [a, b] = await ends(transport, how, how);
     expect(await a.ping('10.0.0.2')).toBeGreaterThan(0);
     expect(await b.ping('10.0.0.1', { size: 1392 })).toBeGreaterThan(0);
   });
@@ -19,7 +26,7 @@ describe.each(['tcp', 'udp'] as const)('two rootless ends over %s', (transport) 
   test('carry a download from a native web server at the other end', async () => {
     const body = randomBytes(5_000_000);
     const port = await webServer((_request, response) => response.end(body));
-    const [a] = await ends(transport, {}, { allow: [parseAllow(`127.0.0.1:${port}`)] });
+    const [a] = await ends(transport, how, { ...how, allow: [parseAllow(`127.0.0.1:${port}`)] });
     const request = http.get({
       host: '10.0.0.2',
       port,
@@ -34,8 +41,8 @@ describe.each(['tcp', 'udp'] as const)('two rootless ends over %s', (transport) 
     const port = await webServer(async (request, response) => response.end(sha(await drain(request))));
     const [a] = await ends(
       transport,
-      { forwards: [parseForward(`127.0.0.1:0=10.0.0.2:${port}`)] },
-      { allow: [parseAllow(`127.0.0.1:${port}`)] },
+      { ...how, forwards: [parseForward(`127.0.0.1:0=10.0.0.2:${port}`)] },
+      { ...how, allow: [parseAllow(`127.0.0.1:${port}`)] },
     );
     const request = http.request({ ...a.forwardEndpoints[0]!, method: 'POST' });
     request.end(body);
@@ -44,7 +51,7 @@ describe.each(['tcp', 'udp'] as const)('two rootless ends over %s', (transport) 
   });
 
   test('connect programs at both ends without any native socket', async () => {
-    const [a, b] = await ends(transport);
+    const [a, b] = await ends(transport, how, how);
     b.listen(7, (socket) => socket.pipe(socket));
     const socket = a.connect('10.0.0.2', 7);
     const text = randomBytes(300_000);
@@ -54,10 +61,26 @@ describe.each(['tcp', 'udp'] as const)('two rootless ends over %s', (transport) 
 
   test('a port that is not allowed is refused', async () => {
     const port = await webServer((_request, response) => response.end());
-    const [a] = await ends(transport);
+    const [a] = await ends(transport, how, how);
     const socket = a.connect('10.0.0.2', port);
     await expect(once(socket, 'connect')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   });
+});
+
+test.each([
+  ['a few long messages over TCP', 'tcp', true, 50, 1_000],
+  ['ordinary packets where extensions are off', 'tcp', false, 2_800, 6_000],
+  ['ordinary packets over UDP', 'udp', true, 2_800, 9_000],
+] as const)('a large transfer is %s', async (_what, transport, extensions, least, most) => {
+  const body = randomBytes(4_000_000);
+  const [a, b] = await ends(transport);
+  for (const end of [a, b]) await end.configure({ extensions, peers: [] });
+  b.listen(7, (socket) => socket.end(body));
+  expect((await drain(a.connect('10.0.0.2', 7))).equals(body)).toBe(true);
+  const [peer] = b.driver.device.peers.values();
+  const messages = peer!.keypairs.current!.nextLo;
+  expect(messages).toBeGreaterThan(least);
+  expect(messages).toBeLessThan(most);
 });
 
 test('a native client of a forward sees the refusal as a reset', async () => {
