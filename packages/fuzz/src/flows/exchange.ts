@@ -26,9 +26,13 @@ export async function exchange(stream: Duplex, rng: Rng): Promise<void> {
   const pieces: Uint8Array[] = [];
   for (let at = 0; at < said.length; at += pieces[pieces.length - 1]!.length)
     pieces.push(said.subarray(at, at + 1 + rng.below(rng.below(3) === 0 ? 100 : 60_000)));
+  const gone = new Promise<never>((_, reject) =>
+    stream.once('close', () => reject(new Error('it closed before everything was said'))),
+  );
+  gone.catch(() => undefined);
   const saying = async () => {
     for (const piece of pieces.length > 200 ? [said] : pieces) {
-      if (!stream.write(piece)) await once(stream, 'drain');
+      if (!stream.write(piece)) await Promise.race([once(stream, 'drain'), gone]);
       if (rng.below(20) === 0) await sleep(rng.below(10));
     }
     stream.end();

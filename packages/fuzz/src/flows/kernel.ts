@@ -87,7 +87,7 @@ const CONVERSATIONS: Readonly<Record<string, Conversation>> = {
 };
 
 /** A round with the Linux driver at one end. @returns what there is to say of it */
-export async function useKernel(transport: Transport, rng: Rng, atOnce: AtOnce): Promise<string> {
+export async function useKernel(transport: Transport, offload: boolean, rng: Rng, atOnce: AtOnce): Promise<string> {
   const { startEngine } = await import('@wirestream/core/linux/enginehost');
   const { setUpInterface } = await import('@wirestream/core/linux/interface');
   const services = await openServices();
@@ -100,7 +100,6 @@ export async function useKernel(transport: Transport, rng: Rng, atOnce: AtOnce):
   const wire = await Wire.begin(port);
   const { config } = parseConfig(configText(1, transport, null), { file: 'here' });
   const settings = toDeviceSettings(config, [{ family: 4, address: '127.0.0.1', port }]);
-  const offload = rng.below(3) > 0;
   let keys = '';
   const engine = await startEngine(
     { name: NAME, offload, mtu: 1420, settings },

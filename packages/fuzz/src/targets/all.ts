@@ -23,6 +23,7 @@ import { reassembly } from './reassembly.js';
 import { replayWindow } from './replay.js';
 import { timers } from './timers.js';
 import { translatorAny, translatorFlow } from './translator.js';
+import { transports } from './transports.js';
 import { uapiExchange, uapiTexts } from './uapi.js';
 
 /** Every target that needs nothing but itself. */
@@ -87,4 +88,5 @@ export const TARGETS: readonly Target[] = [
   translatorAny,
   engine,
   engineScenarios,
+  transports,
 ];
