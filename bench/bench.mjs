@@ -85,7 +85,7 @@ async function measureRootless({ quick, seconds }) {
   installPrograms(programs);
   const why = obstacle();
   if (why !== null) say(`SKIPPED: ${why}`);
-  return why === null ? benchRootless({ runs: quick ? 1 : 3, seconds, say }) : null;
+  return why === null ? benchRootless({ runs: quick ? 1 : 5, seconds, say }) : null;
 }
 
 async function conclude(report, options) {

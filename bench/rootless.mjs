@@ -3,8 +3,10 @@
  * the same way but with no tunnel in between.
  * (`npm run bench -- --rootless`.)
  *
- * Both are measured with iperf3 from and to this host, one after the other, in turns. pasta carries packets of up to 65 520 bytes between the namespace and
- * itself; the tunnel has the usual MTU of 1420, and is measured once more with packets about as long as pasta's.
+ * Both are measured with iperf3 from and to this host, one after the other, in turns, each time begun by another one; the first second of each is not counted, in which
+ * windows open and code is compiled. pasta carries packets of up to 65 520 bytes between the namespace and itself; the tunnel has the usual MTU of 1420, and is
+ * measured once more with packets about as long as pasta's. iperf3's own connections use CUBIC, as in the other benchmarks, whatever the system's default is: with BBR pasta
+ * stands still for seconds now and then.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -18,6 +20,9 @@ const WIRESTREAM = path.join(ROOT, 'packages/cli/bin/run.js');
 const TUNNEL_MTU = 1420;
 /** The longest that a record has room for. */
 const TUNNEL_MTU_MAX = 65_455;
+/** Seconds at the beginning of each that are not counted. */
+const WARM_UP = 1;
+const CONGESTION = 'cubic';
 /** CPU time is counted in these (sysconf(3), _SC_CLK_TCK), per second. */
 const TICKS = 100;
 
@@ -36,7 +41,7 @@ export function obstacle() {
  * @param {{ seconds?: number, runs?: number, say?: (line: string) => void }} options
  * @returns {Promise<{ results: { what: string, mbits: number, cpuSecondsPerGB: number, runs: number[] }[] }>} pasta's first
  */
-export async function benchRootless({ seconds = 5, runs = 3, say = () => undefined } = {}) {
+export async function benchRootless({ seconds = 5, runs = 5, say = () => undefined } = {}) {
   const subjects = [
     { what: 'pasta, namespace to host', measure: () => throughPasta(seconds) },
     { what: `two rootless ends over TCP, MTU ${TUNNEL_MTU}`, measure: () => throughTunnel(seconds, 'tcp', TUNNEL_MTU) },
@@ -48,7 +53,9 @@ export async function benchRootless({ seconds = 5, runs = 3, say = () => undefin
   ];
   const measured = subjects.map(() => []);
   for (let run = 0; run < runs; run++) {
-    for (const [i, { what, measure }] of subjects.entries()) {
+    for (let turn = 0; turn < subjects.length; turn++) {
+      const i = (run + turn) % subjects.length;
+      const { what, measure } = subjects[i];
       const result = await measure();
       measured[i].push(result);
       say(`${what}: ${result.mbits.toFixed(0)} Mbit/s, ${result.cpuSecondsPerGB.toFixed(1)} CPU s/GB`);
@@ -69,7 +76,7 @@ async function throughPasta(seconds) {
     // The gateway's address stands for the host in the namespace (passt(1), --no-map-gw).
     const gateway = /^default via (\S+)/m.exec(out('ip', ['-4', 'route', 'show', 'default']))?.[1];
     if (gateway === undefined) throw new Error('pasta needs a default route to take its addresses from');
-    const client = ['iperf3', '-c', gateway, '-p', `${server.port}`, '-t', `${seconds}`, '-J'];
+    const client = ['iperf3', ...clientArguments(gateway, server.port, seconds)];
     // As root it would become nobody, and then may not make its namespace.
     const user = process.getuid() === 0 ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'] : [];
     const [program, ...args] = [...user, 'pasta', '--config-net', '--quiet', '--', ...client];
@@ -104,7 +111,7 @@ async function throughTunnel(seconds, transport, mtu) {
         number === 1 ? ['--forward', `${forward}=10.0.0.2:${server.port}`] : ['--allow', `127.0.0.1:${server.port}`];
       children.push(await up(folder, file, flags));
     }
-    const client = ['-c', '127.0.0.1', '-p', `${forward}`, '-t', `${seconds}`, '-J'];
+    const client = clientArguments('127.0.0.1', forward, seconds);
     return await measureWhile(
       () => spawn('iperf3', client, { stdio: ['ignore', 'pipe', 'pipe'] }),
       () => children.map(({ pid }) => pid),
@@ -117,6 +124,10 @@ async function throughTunnel(seconds, transport, mtu) {
     server.stop();
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+function clientArguments(host, port, seconds) {
+  return ['-c', host, '-p', `${port}`, '-t', `${seconds}`, '-O', `${WARM_UP}`, '-C', CONGESTION, '-J'];
 }
 
 /** Runs an iperf3 client to its end, and counts what the translators' processes took. */
@@ -135,9 +146,10 @@ async function measureWhile(start, translators) {
   clearInterval(look);
   if (code !== 0) throw new Error(`iperf3: ${trouble}${text}`);
   after = pids.map((pid, i) => cpuTicks(pid) ?? after[i]);
-  const { sum_received: received } = JSON.parse(text).end;
+  const { end, intervals } = JSON.parse(text);
+  const bytes = intervals.reduce((total, { sum }) => total + sum.bytes, 0);
   const ticks = after.reduce((sum, n, i) => sum + n - before[i], 0);
-  return { mbits: received.bits_per_second / 1e6, cpuSecondsPerGB: ticks / TICKS / (received.bytes / 1e9) };
+  return { mbits: end.sum_received.bits_per_second / 1e6, cpuSecondsPerGB: ticks / TICKS / (bytes / 1e9) };
 }
 
 /** User and system time of a process; null when it is gone (proc(5), stat fields 14 and 15). */
