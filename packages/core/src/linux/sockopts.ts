@@ -112,11 +112,13 @@ export interface TcpInfo {
   readonly totalRetransmits: number;
   /** bytes in the buffer that have not been sent at all */
   readonly notSentBytes: number;
+  /** the least round-trip time of the last minutes, µs */
+  readonly minRttUs: number;
 }
 
 export function tcpInfo(fd: number): TcpInfo | null {
-  // 148 bytes reach as far as tcpi_notsent_bytes (Linux 4.6).
-  if (getOption(fd, IPPROTO_TCP, TCP_INFO, 148) < 104) return null;
+  // 152 bytes reach as far as tcpi_min_rtt (Linux 4.6).
+  if (getOption(fd, IPPROTO_TCP, TCP_INFO, 152) < 104) return null;
   const u32 = (offset: number): number => scratch.view.getUint32(8 + offset, true);
   return {
     state: scratch.bytes[8]!,
@@ -130,5 +132,6 @@ export function tcpInfo(fd: number): TcpInfo | null {
     congestionWindow: u32(80),
     totalRetransmits: u32(100),
     notSentBytes: u32(144),
+    minRttUs: u32(148),
   };
 }

@@ -6,7 +6,7 @@ import { RECORD_MAX } from '../stream/header.js';
 import { type Epoll, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT } from './epoll.js';
 import { EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOMEM } from './errno.js';
 import { nativeSlab } from './nativeslab.js';
-import { pendingError, resetOnClose, setMark } from './sockopts.js';
+import { pendingError, resetOnClose, setMark, tcpInfo } from './sockopts.js';
 import { acceptedFrom, acceptTcp, closeReasonOf, connectTcp, localEndpoint, shutdownWrite } from './sockets.js';
 import { close, recv, send } from './syscalls.js';
 
@@ -27,6 +27,10 @@ const CONGESTED_BYTES = 160 * 1024;
 const PATIENCE = 20;
 /** The same where there is no other peer that would have to wait: the age at which the queue drops data anyway. */
 const PATIENCE_ALONE = 100;
+/** How often a connection that is full is asked how long its path is, ms. */
+const PATH_INTERVAL = 1000;
+/** What the kernel says before the first segment was acknowledged. */
+const NOT_MEASURED = 0xffff_ffff;
 
 /** One connection's socket. */
 export class TcpSocket {
@@ -37,6 +41,8 @@ export class TcpSocket {
   pathLost = false;
   /** when it last took bytes, ms */
   progressAt = 0;
+  /** when to ask for the path's length again, ms */
+  measuredAgainAt = 0;
 
   constructor(
     readonly fd: number,
@@ -277,6 +283,7 @@ export class TcpSockets {
         // The queue has to know that the socket pushed back: from now on control overtakes data.
         this.device.written(now, connection, 0);
         this.#interest(socket, socket.interest | EPOLLOUT);
+        if (now >= socket.measuredAgainAt) this.#measure(now, socket);
         return;
       }
       socket.progressAt = now;
@@ -284,6 +291,12 @@ export class TcpSockets {
       if (connection.handle !== socket) return;
     }
     this.#interest(socket, socket.interest & ~EPOLLOUT);
+  }
+
+  #measure(now: number, socket: TcpSocket): void {
+    socket.measuredAgainAt = now + PATH_INTERVAL;
+    const info = tcpInfo(socket.fd);
+    if (info !== null && info.minRttUs !== NOT_MEASURED) socket.connection.outbox.roundTrip = info.minRttUs / 1000;
   }
 
   /** Whoever has just taken something will soon take more, and is waited for; whoever has not taken anything for a while is not. */

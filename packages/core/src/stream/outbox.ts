@@ -1,5 +1,6 @@
 import type { Slab } from '../slab/slab.js';
 import type { SlabSource } from '../slab/pool.js';
+import { StandingQueue } from './standingqueue.js';
 import { FRAGMENT_LENGTH, HEADER_LENGTH, writeFragmentHeader, writeHeader } from './header.js';
 
 /**
@@ -11,7 +12,7 @@ import { FRAGMENT_LENGTH, HEADER_LENGTH, writeFragmentHeader, writeHeader } from
  *
  * The queue is short on purpose: a tunnel that stores seconds of traffic makes the inner TCP's retransmissions queue up behind
  * copies of the same data. It is bounded in records, bytes and age; when a bound is met the *oldest data* goes, so that the inner
- * sender hears of the congestion soonest. Handshakes and keepalives are never dropped for data, and once the socket has pushed
+ * sender hears of the congestion soonest. And a queue within its bounds that does not go away is worn down (standingqueue.ts). Handshakes and keepalives are never dropped for data, and once the socket has pushed
  * back they overtake it, at a record boundary.
  *
  * The slab is taken when the first record comes and given back when the last is gone: an idle connection holds no memory.
@@ -76,6 +77,7 @@ export class Outbox {
   #partial = -1;
   #partialWritten = 0;
   #runFirst = 0;
+  readonly #standing = new StandingQueue();
 
   constructor(
     private readonly source: SlabSource,
@@ -102,6 +104,11 @@ export class Outbox {
   /** Bytes still to be written of the record that a short write cut; 0 when there is none. */
   get unfinished(): number {
     return this.#partial < 0 ? 0 : this.#lengths[this.#partial & this.#mask]! - this.#partialWritten;
+  }
+
+  /** Tells how long the path is: the least round trip that was measured, ms. */
+  set roundTrip(ms: number) {
+    this.#standing.roundTrip = ms;
   }
 
   /** When the oldest waiting record was committed; Infinity when none waits. */
@@ -147,9 +154,10 @@ export class Outbox {
     if (kind === RecordKind.control) this.#controls++;
   }
 
-  /** Finds the next run of bytes to write, in runOffset and runLength; false when there are none. Drops data that is too old. */
+  /** Finds the next run of bytes to write, in runOffset and runLength; false when there are none. Drops data that is too old, and of a queue that stands. */
   peek(now: number): boolean {
     this.#dropOlderThan(now - this.limits.age);
+    this.#wearDown(now);
     if (this.queuedRecords === 0) return false;
     let from = this.#partial;
     if (from < 0) {
@@ -282,6 +290,18 @@ export class Outbox {
     this.#advance();
   }
 
+  #wearDown(now: number): void {
+    for (let i = this.#first; i < this.#next; i++) {
+      const at = i & this.#mask;
+      if (this.#lengths[at] === 0 || this.#kinds[at] !== RecordKind.data || i === this.#partial) continue;
+      if (!this.#standing.drops(now, now - this.#times[at]!, this.queuedRecords === 1)) break;
+      this.queuedBytes -= this.#lengths[at]!;
+      this.drops.queueAge++;
+      this.#remove(i);
+    }
+    this.#advance();
+  }
+
   #remove(i: number): void {
     const at = i & this.#mask;
     if (this.#kinds[at] === RecordKind.control) this.#controls--;
@@ -324,6 +344,7 @@ export class Outbox {
     this.#controls = 0;
     this.queuedBytes = this.queuedRecords = 0;
     this.#blocked = false;
+    this.#standing.emptied();
     this.#release();
   }
 
