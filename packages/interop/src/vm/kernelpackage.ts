@@ -60,14 +60,15 @@ export class NoKernel extends Error {
  */
 export function fetchKernel(cache: string, say: (line: string) => void, packages: PackageSource = apt): Kernel {
   mkdirSync(cache, { recursive: true });
-  const complaints: string[] = [];
+  /** what went wrong, and the packages that it went wrong with */
+  const complaints = new Map<string, string[]>();
   let isFresh = false;
   const refresh = (): void => {
     if (isFresh) return;
     isFresh = true;
     say('reading the package lists');
     const complaint = packages.update();
-    if (complaint !== null) complaints.push(complaint);
+    if (complaint !== null) complaints.set(complaint, []);
   };
   let names = candidates(packages.names(), process.arch);
   if (names.length === 0) {
@@ -78,17 +79,21 @@ export function fetchKernel(cache: string, say: (line: string) => void, packages
     const fetched = unpacked(cache, name, say, packages, refresh);
     const kernel = 'folder' in fetched ? openKernel(fetched.folder, name) : null;
     if (kernel !== null) return kernel;
-    complaints.push('complaint' in fetched ? fetched.complaint : `${name} has no wireguard.ko`);
+    const complaint = 'complaint' in fetched ? fetched.complaint : 'no wireguard.ko in it';
+    complaints.set(complaint, [...(complaints.get(complaint) ?? []), name]);
   }
   for (const name of candidates(readdirSync(cache), process.arch)) {
     const kernel = openKernel(join(cache, name), name);
     if (kernel === null) continue;
-    say(`no newer kernel is to be had (${complaints[0] ?? 'the package lists have none'}): ${name} was fetched before`);
+    say(
+      `no newer kernel is to be had (${[...complaints.keys()][0] ?? 'the lists have none'}): ${name} was fetched before`,
+    );
     return kernel;
   }
-  if (names.length === 0) complaints.push(`the package lists have no linux-image for ${process.arch}`);
+  if (names.length === 0) complaints.set(`the package lists have no linux-image for ${process.arch}`, []);
+  const said = [...complaints].map(([what, of]) => (of.length === 0 ? what : `${what} (${of.join(', ')})`));
   throw new NoKernel(
-    `no kernel to boot: ${complaints.join('; ')}. Kernels are Debian's: see to it that \`apt-get update\` and ` +
+    `no kernel to boot: ${said.join('; ')}. Kernels are Debian's: see to it that \`apt-get update\` and ` +
       `\`apt-get download ${names[0] ?? 'linux-image-…'}\` work, or unpack such a package with \`dpkg-deb -x FILE.deb ${join(cache, names[0] ?? 'NAME-OF-THE-PACKAGE', 'tree')}\``,
   );
 }
@@ -112,7 +117,7 @@ function unpacked(
       refresh();
       complaint = packages.download(name, work);
     }
-    if (complaint !== null) return { complaint: `${name} could not be downloaded (${complaint})` };
+    if (complaint !== null) return { complaint };
     renameSync(work, folder);
     return { folder };
   } catch (error) {

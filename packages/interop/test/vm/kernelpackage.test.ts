@@ -105,7 +105,7 @@ describe('fetchKernel', () => {
   test('what could not be downloaded, why, and what to do is said', () => {
     const all = (): unknown => fetch(source([newer, older], failing, 'no network'));
     expect(all).toThrow(NoKernel);
-    expect(all).toThrow(`no network; ${newer} could not be downloaded (Temporary failure resolving)`);
+    expect(all).toThrow(`no kernel to boot: no network; Temporary failure resolving (${newer}, ${older}). `);
     expect(all).toThrow(`apt-get download ${newer}`);
     expect(all).toThrow(join(cache, newer, 'tree'));
     expect(readdirSync(cache)).toEqual([]);
