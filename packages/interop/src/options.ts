@@ -26,7 +26,7 @@ export const HELP = `npm run interop -- [OPTIONS]: scenarios against a real Linu
   --module FILE        a wireguard.ko for the kernel of the virtual machine, such as one with TCP transport
   --wg FILE            the wg that belongs to it
   --host-kernel        this host's kernel in a namespace, instead of a virtual machine
-  --stand-in           a second wirestream in place of the kernel: tries out the scenarios themselves, within a minute
+  --stand-in           a second wirestream in place of the kernel: tries out the scenarios themselves
   --record DIR         write captures with sidecars, as those of fixtures/kernel, there
   --results DIR        reports, and what is kept of failures (default: interop-results)
   --budget SECONDS     begin no scenario after so long
