@@ -1,4 +1,5 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DeviceSettings } from '@wirestream/core/device/settings';
 import { isWirestreamError } from '@wirestream/core/device/errors';
@@ -81,6 +82,41 @@ export async function compareAbilities(engine: EngineHost, offload: boolean): Pr
   const udp = udpAbilities();
   must(udp.segmentation || !udp.coalescing, 'coalescing came later than segmentation');
   mustEqual(ipv6Obstacle(), null, 'what stands in the way of IPv6 on loopback');
+}
+
+/** Another network namespace has the interface for a while, and the engine goes on knowing how it is. */
+export async function moveAway(engine: EngineHost): Promise<void> {
+  const { name } = engine.info;
+  const holder = spawn('unshare', ['--net', 'sh', '-c', 'echo ready; exec cat'], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  try {
+    await once(holder.stdout, 'data');
+    ip('link', 'set', 'dev', name, 'netns', String(holder.pid));
+    await until(engine, (now) => now?.elsewhere === true && !now.up, 'that it is elsewhere');
+    const inside = (...args: string[]) => {
+      const { status } = spawnSync('nsenter', [
+        '-t',
+        String(holder.pid),
+        '-n',
+        'ip',
+        'link',
+        'set',
+        'dev',
+        name,
+        ...args,
+      ]);
+      must(status === 0, () => `ip link set ${args.join(' ')} failed there`);
+    };
+    inside('mtu', '1333', 'up');
+    await until(engine, (now) => now?.elsewhere === true && now.up && now.mtu === 1333, 'its MTU there');
+    inside('netns', String(process.pid));
+    await until(engine, (now) => now?.elsewhere === false, 'that it is back');
+  } finally {
+    const gone = once(holder, 'exit');
+    holder.stdin.end();
+    await gone;
+  }
 }
 
 /** Takes the interface away from under an engine, which ends and says why. */

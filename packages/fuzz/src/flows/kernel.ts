@@ -9,7 +9,7 @@ import type { RootlessTunnel } from '@wirestream/core/portable/rootless/tunnel';
 import type { EngineHost } from '@wirestream/core/linux/enginehost';
 import type { Rng } from '../campaign/mutate.js';
 import { must, mustEqual } from '../target.js';
-import { administrate, compareAbilities, takeAway } from './administrator.js';
+import { administrate, compareAbilities, moveAway, takeAway } from './administrator.js';
 import { alone, exchange, exchangeDatagrams, pinged } from './exchange.js';
 import type { AtOnce } from './run.js';
 import { openServices, type Services } from './services.js';
@@ -124,6 +124,7 @@ export async function useKernel(transport: Transport, offload: boolean, rng: Rng
     const said = `${held} conversations of the kernel’s own programs (offload ${offload ? 'on' : 'off'}), ${messages} messages captured, ${wire.end(keys)} of them on the wire`;
     await administrate(engine, settings, port, rng);
     await exchange(open(services.echo), rng);
+    await moveAway(engine);
     if (rng.below(2) === 0) await takeAway(engine);
     return said;
   } finally {

@@ -31,7 +31,7 @@ const most = (what: string, value: number, bound: number): Finding => ({ what, v
 const mostTime = (what: string, value: number, bound: number): Finding => ({ what, value, bound, isTime: true });
 
 /** What holds under any attack. A reply may take longer, because attacker and device share the machine's cores; it must not be lost. */
-function common({ before, after, pings, control, calm, deeds, peak }: Outcome, slower = 100): Finding[] {
+function common({ before, after, pings, control, calm, deeds, peak }: Outcome, slower = 60): Finding[] {
   const floor = Math.max(control.median, PEACE_MIN);
   return [
     most('pings lost of those sent', pings.lost / pings.sent, 0.02),
