@@ -1,7 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { isWirestreamError } from '@wirestream/core/device/errors';
-import { Config, flush, run, type Command } from '@oclif/core';
+import { Config, Errors, flush, run, type Command } from '@oclif/core';
+import { fileError } from './decode/errors.js';
 import { report } from './report.js';
 
 /**
@@ -10,8 +11,8 @@ import { report } from './report.js';
  * @param url of the file that was run, from which oclif finds the package
  */
 export async function main(argv: string[], url: string): Promise<void> {
-  swallowEpipe(process.stdout);
-  swallowEpipe(process.stderr);
+  endsWith(process.stdout, 'standard output');
+  endsWith(process.stderr, 'standard error');
   try {
     const [name, ...rest] = argv;
     const command = name === undefined || argv.some(isHelp) ? null : await commandNamed(name);
@@ -21,16 +22,17 @@ export async function main(argv: string[], url: string): Promise<void> {
   } catch (error) {
     process.exitCode = report(error);
     await flush().catch(() => undefined);
-    // What was being waited for, such as a name server, must not keep anybody who has had enough.
-    if (isWirestreamError(error) && error.code === 'interrupted') process.exit();
+    // What was being waited for, such as a name server, must not keep anybody who has had enough; nor must what Node has left to do, when a command says that it is
+    // over: seen to turn in circles for ever in its own clean-up, after a tunnel in user space.
+    if ((isWirestreamError(error) && error.code === 'interrupted') || error instanceof Errors.ExitError) process.exit();
   }
 }
 
-/** A reader that has seen enough (`| head`) is no error: what else is written goes nowhere. */
-function swallowEpipe(stream: NodeJS.WriteStream): void {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    process.exit();
+/** Ends with a stream that cannot be written any more. A reader that has seen enough (`| head`) is no error, a full disk is. */
+function endsWith(stream: NodeJS.WriteStream, name: string): void {
+  // Before oclif's own, which throws.
+  stream.prependListener('error', (error: NodeJS.ErrnoException) => {
+    process.exit(error.code === 'EPIPE' ? undefined : report(fileError(error, name)));
   });
 }
 

@@ -10,22 +10,28 @@ const DELAY = 100;
 export class CaptureSink {
   /** begins a file; called at the beginning of each further one */
   begin: () => void = () => undefined;
-  #output: CaptureOutput;
+  #output: CaptureOutput | null = null;
   #size = 0;
   #number = 1;
   #flushedAt = performance.now();
   readonly #files: string[] = [];
 
-  /** @throws WirestreamError when it cannot be made */
   constructor(
     private readonly file: string,
     private readonly ring: RingLimits | null,
-  ) {
-    this.#output = this.#open();
+  ) {}
+
+  /**
+   * Makes the file, which empties one that is there: to be called when there is something to capture for certain.
+   * @throws WirestreamError when it cannot be made
+   */
+  open(): void {
+    this.#output = this.#make();
+    this.begin();
   }
 
   readonly write = (bytes: Uint8Array): void => {
-    this.#output.write(bytes);
+    this.#output!.write(bytes);
     this.#size += bytes.length;
   };
 
@@ -35,23 +41,23 @@ export class CaptureSink {
     const now = performance.now();
     if (!stalled && now - this.#flushedAt < DELAY) return;
     this.#flushedAt = now;
-    this.#output.flush();
+    this.#output?.flush();
   }
 
   close(): void {
-    this.#output.close();
+    this.#output?.close();
   }
 
   #rotate({ files }: RingLimits): void {
-    this.#output.close();
+    this.#output?.close();
     this.#number++;
     this.#size = 0;
-    this.#output = this.#open();
+    this.#output = this.#make();
     while (this.#files.length > files) rmSync(this.#files.shift()!, { force: true });
     this.begin();
   }
 
-  #open(): CaptureOutput {
+  #make(): CaptureOutput {
     if (this.ring === null) return new CaptureOutput(this.file);
     const name = numbered(this.file, this.#number);
     // One that is there already may be open to others.

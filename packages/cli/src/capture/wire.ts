@@ -37,7 +37,6 @@ export async function captureWire(
     throw new WirestreamError('no-such-interface', `there is no interface ${name}`, 'ip link shows them');
   }
   const socket = new PacketSocket(index, ports);
-  ready();
   const dissector = new Dissector({ ...provider, ring, sink: new MessageWriter(writer), listenPorts: ports });
   const packet = new CapturedPacket();
   packet.linkType = LinkType.raw;
@@ -52,6 +51,7 @@ export async function captureWire(
     dissector.packet(packet);
   };
   try {
+    ready();
     while (!stop.aborted && writer.packets < limit) {
       const n = socket.receive(take, BUDGET);
       sink.settle(n === 0);

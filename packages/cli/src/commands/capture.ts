@@ -158,8 +158,13 @@ No secret is written, unless --keys asks for it: then whoever has the file can d
       }).catch((error: unknown) => {
         throw noTunnel(error, name);
       });
-      sink.begin();
-      sink.settle(true);
+      try {
+        sink.open();
+        sink.settle(true);
+      } catch (error) {
+        client.abandon();
+        throw error;
+      }
       this.logToStderr(`wirestream: capturing ${name}, Ctrl-C ends it`);
       return counted(writer, await untilClosed(async () => captureTunnel(client, writer, sink, stop, limit)));
     } finally {
@@ -186,10 +191,12 @@ No secret is written, unless --keys asks for it: then whoever has the file can d
     const { writer, sink } = setUp(files.length > 0);
     try {
       if (flags.keys) writer.secrets(ring.toKeyLog());
-      sink.begin();
-      sink.settle(true);
       const where = { name, ports: flags.port ?? [DEFAULT_PORT], limit };
-      const ready = (): void => this.logToStderr(`wirestream: capturing on ${name}, Ctrl-C ends it`);
+      const ready = (): void => {
+        sink.open();
+        sink.settle(true);
+        this.logToStderr(`wirestream: capturing on ${name}, Ctrl-C ends it`);
+      };
       const capture = async (): Promise<CaptureEnd> =>
         captureWire(where, { ring, provider }, writer, sink, stop, ready);
       return counted(writer, await untilClosed(capture));

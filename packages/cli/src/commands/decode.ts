@@ -2,10 +2,11 @@ import { Args, Command, Flags } from '@oclif/core';
 import { coloured, plain } from '@wirestream/core/capture/paint';
 import { isWirestreamError, WirestreamError } from '@wirestream/core/device/errors';
 import { Decoder, type DecodeOptions } from '../decode/decode.js';
-import { followCapture, readCapture } from '../decode/input.js';
+import { followCapture, readCapture, readable } from '../decode/input.js';
 import { loadKeys } from '../decode/keys.js';
 import { collectEarly } from '../decode/memory.js';
 import { CaptureOutput, LineOutput } from '../decode/output.js';
+import { refuseOverwriting } from '../decode/overwrite.js';
 import { fastestProvider } from '../decode/provider.js';
 import { withStalls } from '../decode/stall.js';
 import { onInterrupt } from '../interrupt.js';
@@ -79,7 +80,8 @@ The exit code is 1 when the capture is damaged or cut off; what could be read of
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Decode);
-    const toStdout = [flags['write-inner'], flags['to-udp'], flags.svg].filter((file) => file === '-').length;
+    const outputs = [flags['write-inner'], flags['to-udp'], flags.svg].filter((file) => file !== undefined);
+    const toStdout = outputs.filter((file) => file === '-').length;
     if (toStdout > 1 || (toStdout === 1 && flags.json)) {
       throw new WirestreamError('usage', 'only one thing can go to standard output', 'write the others to files');
     }
@@ -89,6 +91,8 @@ The exit code is 1 when the capture is damaged or cut off; what could be read of
     if (args.file === '-' && flags.follow) {
       throw new WirestreamError('usage', '--follow is for files: standard input is read until it ends anyway');
     }
+    if (args.file !== '-') await readable(args.file);
+    refuseOverwriting(outputs, [args.file, ...(flags.keys ?? [])]);
     collectEarly();
     const keys = await loadKeys(flags.keys ?? []);
     const out = new LineOutput(process.stdout);
@@ -116,6 +120,9 @@ The exit code is 1 when the capture is damaged or cut off; what could be read of
     };
     try {
       await this.#decode(options, out, flags.follow ? onInterrupt() : null);
+    } catch (error) {
+      // A reader of what goes to standard output that has seen enough is no error.
+      if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error;
     } finally {
       await out.settle(true);
       for (const file of files) file.close();

@@ -22,6 +22,8 @@ const WORDS: Record<string, [string, string?]> = {
 
 /** Puts the name of the file in front of what a reader found wrong with it. */
 export function named(error: unknown, file: string): unknown {
-  if (!isWirestreamError(error) || error.message.startsWith(`${file}: `)) return error;
+  // What could not be written names the file that it was to be written to.
+  if (!isWirestreamError(error) || error.code === 'file-unreadable' || error.message.startsWith(`${file}: `))
+    return error;
   return new WirestreamError(error.code, `${file}: ${error.message}`, error.hint);
 }

@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { access, constants, open } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
 import { Readable } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
@@ -18,6 +18,15 @@ const OTHERS = [
   { first: [0xfd, 0x37, 0x7a, 0x58, 0x5a], name: 'xz', tool: 'xz -dc' },
   { first: [0x42, 0x5a, 0x68], name: 'bzip2', tool: 'bzip2 -dc' },
 ];
+
+/** Sees to it that a mistyped name is told before any output is emptied. @throws WirestreamError when there is no such file, or it may not be read */
+export async function readable(file: string): Promise<void> {
+  try {
+    await access(file, constants.R_OK);
+  } catch (error) {
+    throw fileError(error, file);
+  }
+}
 
 /**
  * The bytes of a capture, in chunks: from a file, or from standard input for `-`; what gzip has compressed is

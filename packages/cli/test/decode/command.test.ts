@@ -1,5 +1,5 @@
-import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -102,6 +102,58 @@ function expectComplaint(err: string, message: RegExp): void {
       'summary',
     ]);
   });
+
+  test('destroys neither what it reads nor, for a mistyped name, what it would have written', async () => {
+    const bytes = Buffer.from(readFixture('tcp-rekey.pcap')!);
+    const keyText = readFileSync(pathOf('tcp-rekey.json'));
+    const [capture, sidecar, kept] = ['capture.pcap', 'sidecar.json', 'kept.pcapng'].map(file) as [
+      string,
+      string,
+      string,
+    ];
+    writeFileSync(capture, bytes);
+    writeFileSync(sidecar, keyText);
+    writeFileSync(kept, 'kept');
+    for (const [out, input] of [
+      [['--write-inner', capture], capture],
+      [['--to-udp', `${folder}/./capture.pcap`], capture],
+      [['--svg', sidecar], capture],
+      [['--to-udp', file('new.pcapng'), '--write-inner', `${folder}/./new.pcapng`], capture],
+      [['--to-udp', kept], file('mistyped.pcap')],
+    ] as const) {
+      const ended = await wirestream(['decode', '--keys', sidecar, ...out, input]);
+      expect(ended.code).toBe(input === capture ? 2 : 1);
+      expectComplaint(ended.err, /is to be read, and cannot be written|is named for two outputs|no such file/);
+    }
+    expect(readFileSync(capture).equals(bytes)).toBe(true);
+    expect(readFileSync(sidecar).equals(keyText)).toBe(true);
+    expect(readFileSync(kept, 'utf8')).toBe('kept');
+    expect(existsSync(file('new.pcapng'))).toBe(false);
+  });
+
+  test.each([['--write-inner'], ['--to-udp']])('a reader of %s - that has seen enough is no error', async (option) => {
+    const input = pathOf('tcp-bulk.pcap');
+    const ended = await wirestream(['decode', ...keys('tcp-bulk'), option, '-', input], undefined, 1);
+    expect([ended.code, ended.err]).toEqual([0, '']);
+  });
+
+  (existsSync('/dev/full') ? test : test.skip)(
+    'a full disk is told in one line, whatever is written to it',
+    async () => {
+      const input = pathOf('tcp-bulk.pcap');
+      const args = [BIN, 'decode', ...keys('tcp-bulk')];
+      const full = (more: readonly string[], out: string) =>
+        spawnSync(process.execPath, [...args, ...more, input], { stdio: ['ignore', openSync(out, 'w'), 'pipe'] });
+      const said = (more: readonly string[], out: string) => {
+        const { status, stderr } = full(more, out);
+        expect(status).toBe(1);
+        return stderr.toString();
+      };
+      expect(said(['--json'], '/dev/full')).toBe('wirestream: standard output: no space left on the device\n');
+      for (const option of ['--to-udp', '--write-inner', '--svg'])
+        expect(said([option, '/dev/full'], '/dev/null')).toBe('wirestream: /dev/full: no space left on the device\n');
+    },
+  );
 
   test('reads standard input, and gzip, in one or several members', async () => {
     const bytes = readFixture('udp-rekey.pcap')!;

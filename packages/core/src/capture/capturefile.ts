@@ -2,6 +2,7 @@ import { WirestreamError } from '../device/errors.js';
 import type { CaptureHandler } from './packet.js';
 import { PcapReader, isPcap } from './pcap.js';
 import { PcapngReader, isPcapng } from './pcapng.js';
+import { count } from './words.js';
 
 /**
  * Reads a capture file of either format, told apart by its first four bytes. Compression is the caller's affair.
@@ -45,7 +46,9 @@ export class CaptureReader {
     if (this.#reader === null) {
       throw new WirestreamError(
         'capture-truncated',
-        this.#firstLength === 0 ? 'the capture is empty' : `the capture is only ${this.#firstLength} bytes long`,
+        this.#firstLength === 0
+          ? 'the capture is empty'
+          : `the capture is only ${count(this.#firstLength, 'byte')} long`,
         'capture again, for example with: tcpdump -i eth0 -w FILE port 51820',
       );
     }
