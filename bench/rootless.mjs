@@ -5,8 +5,8 @@
  *
  * Both are measured with iperf3 from and to this host, one after the other, in turns, each time begun by another one; the first second of each is not counted, in which
  * windows open and code is compiled. pasta carries packets of up to 65 520 bytes between the namespace and itself; the tunnel has the usual MTU of 1420, and is
- * measured once more with packets about as long as pasta's. iperf3's own connections use CUBIC, as in the other benchmarks, whatever the system's default is: with BBR pasta
- * stands still for seconds now and then.
+ * measured once more with packets about as long as pasta's. iperf3's own connections use the system's default congestion control: with CUBIC
+ * where BBR was the default pasta stood still for seconds.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -22,7 +22,6 @@ const TUNNEL_MTU = 1420;
 const TUNNEL_MTU_MAX = 65_455;
 /** Seconds at the beginning of each that are not counted. */
 const WARM_UP = 1;
-const CONGESTION = 'cubic';
 /** CPU time is counted in these (sysconf(3), _SC_CLK_TCK), per second. */
 const TICKS = 100;
 
@@ -127,7 +126,7 @@ async function throughTunnel(seconds, transport, mtu) {
 }
 
 function clientArguments(host, port, seconds) {
-  return ['-c', host, '-p', `${port}`, '-t', `${seconds}`, '-O', `${WARM_UP}`, '-C', CONGESTION, '-J'];
+  return ['-c', host, '-p', `${port}`, '-t', `${seconds}`, '-O', `${WARM_UP}`, '-J'];
 }
 
 /** Runs an iperf3 client to its end, and counts what the translators' processes took. */
