@@ -1,6 +1,7 @@
 import type { Family, Side, Transport } from './plan.js';
 import * as step from './steps.js';
 import type { LabStep } from './steps.js';
+import * as transfer from './transfer.js';
 
 /** All scenarios. */
 
@@ -87,8 +88,13 @@ function events(transport: Transport): Entry[] {
       step.ping('us', { count: 2, size: 5000, family: 6 }),
       step.checkCounters,
     ]),
-    entry('a transfer each way', true, [...start, step.bulk('us', 2 * MIB), step.bulk('kernel', 2 * MIB)]),
-    entry('iperf3 each way', false, [...start, step.iperf('us', 4), step.iperf('kernel', 4), step.ping('kernel')]),
+    entry('a transfer each way', true, [...start, transfer.bulk('us', 2 * MIB), transfer.bulk('kernel', 2 * MIB)]),
+    entry('iperf3 each way', false, [
+      ...start,
+      transfer.iperf('us', 4),
+      transfer.iperf('kernel', 4),
+      step.ping('kernel'),
+    ]),
     entry('the kernel’s address changes', false, [
       ...kernelStart,
       step.roam('kernel'),
