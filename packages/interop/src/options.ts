@@ -67,6 +67,10 @@ export function readOptions(argv: readonly string[], folder: string): Options | 
   if (inHost && (values.module !== undefined || accelerator !== null)) {
     throw new Error('--module and --accelerator are for the virtual machine');
   }
+  if (inHost && values.record !== undefined) {
+    // Its probe would see the keys of all tunnels of this machine.
+    throw new Error('--record is for the virtual machine');
+  }
   const path = (file: string | undefined): string | null => (file === undefined ? null : resolve(folder, file));
   return {
     quick: values.quick,
