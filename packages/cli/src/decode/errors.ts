@@ -15,6 +15,7 @@ const WORDS: Record<string, [string, string?]> = {
   EPERM: ['permission denied'],
   EISDIR: ['is a directory', 'give a capture file, or - for standard input'],
   ENOTDIR: ['part of the path is no directory'],
+  EEXIST: ['is no directory'],
   EROFS: ['the file system is read-only'],
   ENOSPC: ['no space left on the device'],
   EMFILE: ['too many open files'],

@@ -88,5 +88,8 @@ describe('the program that Wireshark starts', () => {
     ]);
     expect(statSync(join(directory, 'wirestream')).mode & 0o111).toBe(0o111);
     expect(() => installExtcap('/dev/null/nowhere')).toThrow(expect.objectContaining({ code: 'file-unreadable' }));
+    expect(() => installExtcap('/dev/null')).toThrow(
+      expect.objectContaining({ message: '/dev/null: is no directory' }),
+    );
   });
 });
