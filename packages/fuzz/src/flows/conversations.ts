@@ -38,7 +38,7 @@ export function serveInside({ there }: World): void {
 const native = (to: { port: number }) => net.connect({ port: to.port, host: '127.0.0.1', allowHalfOpen: true });
 
 /** How a connection ended that must not last: the code of its error, or 'end'. */
-async function fate(socket: Duplex): Promise<string> {
+export async function fate(socket: Duplex): Promise<string> {
   // Half open, it would wait for us.
   socket.once('end', () => socket.end());
   socket.resume();

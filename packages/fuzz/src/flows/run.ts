@@ -6,6 +6,7 @@ import type { Transport } from '@wirestream/core/device/settings';
 import type { RootlessTunnel } from '@wirestream/core/portable/rootless/tunnel';
 import { Rng } from '../campaign/mutate.js';
 import { must } from '../target.js';
+import { change } from './changes.js';
 import { CONVERSATIONS, pingBeyond, serveInside } from './conversations.js';
 import { useKernel } from './kernel.js';
 import { Watch } from './watch.js';
@@ -75,6 +76,9 @@ async function usePrograms(transport: Transport, isNative: boolean, rng: Rng): P
     const tell = (tunnel: RootlessTunnel) =>
       JSON.stringify(tunnel.flows().filter(({ protocol }) => protocol === 'tcp'));
     throw new Error(`${error.message}\n  flows here: ${tell(world.here)}\n  and there: ${tell(world.there)}`);
+  });
+  await inTime(change(world, rng)).catch((error: Error) => {
+    throw new Error(`changes: ${error.stack}`);
   });
   for (const tunnel of [world.here, world.there]) {
     const left = () => tunnel.flows().filter(({ protocol }) => protocol === 'tcp');
