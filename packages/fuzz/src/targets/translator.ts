@@ -10,6 +10,9 @@ const B = [Uint8Array.of(10, 0, 0, 2), parseIp('fd00::2')!];
 /** Longer than any timer of a flow (DESIGN 7). */
 const AGES = 4 * 7_200_000;
 
+/** A SYN is sent four times: what loses more than three packets until the flow is open, or then in a row, may end it rightly. */
+const LOST_MAX = 3;
+
 interface Flow {
   readonly family: 4 | 6;
   /** what each side writes, one piece after the other */
@@ -65,11 +68,19 @@ export const translatorFlow = target<Flow>({
     const sent: [Uint8Array[], Uint8Array[]] = [[], []];
     const ended = [false, false];
     let fault = 0;
+    let lost = 0;
+    let lostInARow = 0;
+    const isOpen = () => [program, there.programs[0]].every((one) => one?.news.includes('established'));
     const path = (from: 0 | 1) => {
       const packets = worlds[from].out.splice(0);
       for (let i = 0; i < packets.length; i++) {
         const what = faults[fault++] ?? 'none';
-        if (what === 'lose') continue;
+        if (what === 'lose' && (isOpen() ? lostInARow : lost) < LOST_MAX) {
+          lost++;
+          lostInARow++;
+          continue;
+        }
+        lostInARow = 0;
         if (what === 'swap' && packets[i + 1] !== undefined)
           [packets[i], packets[i + 1]] = [packets[i + 1]!, packets[i]!];
         for (let n = what === 'repeat' ? 2 : 1; n > 0; n--) worlds[1 - from]!.receive(packets[i]!);
