@@ -50,4 +50,7 @@ export async function change({ here, there }: World, rng: Rng): Promise<void> {
   await here.configure({ peers: [peer(2, { replaceAllowedIps: true, allowedIps: prefixes('fd00::2/128') })] });
   mustEqual(await fate(here.connect('10.0.0.2', PORT.inside)), 'EHOSTUNREACH', 'an address that was taken away');
   await exchange(here.connect('fd00::2', PORT.inside), rng);
+  // Back again, for the last words of the flows before.
+  await here.configure({ peers: [peer(2, { allowedIps: prefixes('10.0.0.2/32') })] });
+  await works();
 }
