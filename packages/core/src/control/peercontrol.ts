@@ -53,6 +53,14 @@ export class PeerControl {
     return this.isKnown ? this.#abilities : 0;
   }
 
+  /**
+   * Whether the peer may send offload records under this keypair: extensions are on, or they were when we told it so, which it believes for as long
+   * as the keypair lasts.
+   */
+  expectsOffload(keypair: Keypair): boolean {
+    return this.peer.extensions || keypair === this.#toldUnder;
+  }
+
   /** There is a new keypair, or a path where there was none: announces, unless that was done under this keypair. */
   announce(now: number): void {
     const { keypairs, extensions } = this.peer;

@@ -306,7 +306,7 @@ function receiveData(
     return wrong === null ? Verdict.authentic : drop(peer, wrong, Verdict.authentic);
   }
   peer.timers.dataReceived(now);
-  if (peer.extensions && isOffloadRecord(inner.slab.bytes, room)) {
+  if (peer.control.expectsOffload(keypair) && isOffloadRecord(inner.slab.bytes, room)) {
     const wrong = deliverOffload(device, now, peer, room, opened);
     return wrong === null ? Verdict.authentic : drop(peer, wrong, Verdict.authentic);
   }

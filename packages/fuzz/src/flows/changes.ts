@@ -2,7 +2,7 @@ import { parsePrefix } from '@wirestream/core/address/ip';
 import type { PeerSettings, Transport } from '@wirestream/core/device/settings';
 import { noise } from '../arbitraries/bytes.js';
 import type { Rng } from '../campaign/mutate.js';
-import { mustEqual } from '../target.js';
+import { must, mustEqual } from '../target.js';
 import { fate } from './conversations.js';
 import { exchange } from './exchange.js';
 import { keysOf } from '../hostile/keys.js';
@@ -44,8 +44,13 @@ export async function change({ here, there }: World, rng: Rng): Promise<void> {
     await works();
   }
 
+  // What was promised to the other end under the keys of now still holds.
+  const drops = () => here.snapshot().peers[0]!.drops['malformed-inner'] ?? 0;
+  const before = drops();
   await here.configure({ extensions: false, peers: [] });
   await works();
+  // A control message or two of the other end are nothing to this one now.
+  must(drops() - before < 10, () => `${drops() - before} messages were dropped because extensions were switched off`);
 
   await here.configure({ peers: [peer(2, { replaceAllowedIps: true, allowedIps: prefixes('fd00::2/128') })] });
   mustEqual(await fate(here.connect('10.0.0.2', PORT.inside)), 'EHOSTUNREACH', 'an address that was taken away');
