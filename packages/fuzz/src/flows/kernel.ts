@@ -63,9 +63,11 @@ const CONVERSATIONS: Readonly<Record<string, Conversation>> = {
     const child = spawn('ping', [
       '-n',
       '-c',
-      '1',
+      '4',
+      '-i',
+      '0.3',
       '-W',
-      '10',
+      '5',
       '-s',
       String(rng.below(1393)),
       rng.pick([NOBODYS, 'fd00::77']),

@@ -27,10 +27,25 @@ function inSlab(packet: Uint8Array): Slab {
 interface Packet {
   readonly shape: PacketShape;
   readonly harms: Damage[];
+  /** flags and offset of IPv4's fragments */
+  readonly fragment: number;
+  /** of ICMP; null leaves it a question */
+  readonly type: number | null;
 }
 
-const packet: fc.Arbitrary<Packet> = fc.record({ shape: packetShape, harms: fc.array(damage, { maxLength: 2 }) });
-const written = ({ shape, harms }: Packet) => harms.reduce(damaged, writePacket(shape));
+const packet: fc.Arbitrary<Packet> = fc.record({
+  shape: packetShape,
+  harms: fc.array(damage, { maxLength: 2 }),
+  fragment: fc.constantFrom(0, 0, 0x4000, 0x2000, 0x2001, 1, 0x1fff),
+  type: fc.constantFrom(null, 0, 1, 3, 8, 11, 13, 17, 127, 128, 135),
+});
+
+function written({ shape, harms, fragment, type }: Packet): Uint8Array {
+  const out = writePacket(shape);
+  if (shape.version === 4) out.set([fragment >> 8, fragment & 255], 6);
+  if (shape.protocol === 'echo' && type !== null) out[shape.version === 4 ? 20 : 40] = type;
+  return harms.reduce(damaged, out);
+}
 
 interface Watched {
   readonly packet: Packet;
@@ -120,8 +135,10 @@ export const unreachables = target<Packet>({
     );
     if (given.harms.length === 0) {
       const { protocol, version } = given.shape;
-      const isError = protocol === 'echo' && version === 4 && original[20] !== 8 ? true : false;
-      mustEqual(length > 0, !isError, `whether ${protocol} over IPv${version} gets an answer`);
+      const type = original[version === 4 ? 20 : 40]!;
+      const isError = protocol === 'echo' && (version === 4 ? ![8, 13, 17].includes(type) : type < 128);
+      const isLater = version === 4 && (given.fragment & 0x1fff) !== 0;
+      mustEqual(length > 0, !isError && !isLater, `whether ${protocol} over IPv${version} gets an answer`);
     }
     if (length === 0) return;
     const answer = out.bytes.slice(8, 8 + length);
