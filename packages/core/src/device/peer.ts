@@ -175,14 +175,16 @@ export class Peer implements Scheduled, LinksOwner {
   /**
    * Whether a super-packet of `length` bytes, virtio-net header included, may go to the peer as one message now: it has said so under the keypair that is used, nothing
    * waits that has to go before it, and over UDP it is no longer than a full packet's message: a longer datagram would be cut
-   * up on the way, and be lost with the first piece that is.
+   * up on the way, and be lost with the first piece that is. Nor where the path is what holds everything up: there a long message saves nothing that is scarce,
+   * what is behind it waits for longer, and to drop it is to drop forty packets in a row.
    */
   takesOffload(now: number, length: number): boolean {
     if ((this.control.abilities & ABILITY_OFFLOAD) === 0 || !this.staged.isEmpty || now < this.doubt.until)
       return false;
     const { carrier } = this;
     if (carrier === null || !this.keypairs.current!.canSend(now)) return false;
-    return carrier.transport === 'tcp' || offloadPadded(length) <= this.device.mtu;
+    if (carrier.transport === 'tcp') return !(carrier as Connection).outbox.isLong;
+    return offloadPadded(length) <= this.device.mtu;
   }
 
   /** Sends an offload record, as `takesOffload` allowed. Up to 15 bytes behind it may be overwritten with padding. */

@@ -101,6 +101,11 @@ export class Outbox {
     return this.#blocked;
   }
 
+  /** Whether what is in it waits for longer than it always may have to: more comes in than the path takes. */
+  get isLong(): boolean {
+    return this.#standing.isLong;
+  }
+
   /** Bytes still to be written of the record that a short write cut; 0 when there is none. */
   get unfinished(): number {
     return this.#partial < 0 ? 0 : this.#lengths[this.#partial & this.#mask]! - this.#partialWritten;

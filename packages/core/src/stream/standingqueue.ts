@@ -37,6 +37,11 @@ export class StandingQueue {
     this.#interval = Math.max(INTERVAL, 10 * ms);
   }
 
+  /** Whether what left last had waited for longer than the target. */
+  get isLong(): boolean {
+    return this.#dropsFrom !== 0;
+  }
+
   /**
    * Asked whenever a record is about to leave.
    * @param waited ms, the record

@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { MessageType, TRANSPORT_OVERHEAD } from '../../src/messages/constants.js';
 import { writeTransportHeader } from '../../src/messages/write.js';
 import { Slab } from '../../src/slab/slab.js';
+import type { Connection } from '../../src/stream/connection.js';
 import { RecordKind } from '../../src/stream/outbox.js';
 import { hex, makePacket, makeSuper, slowSegment, virtioBytes } from '../linux/offload/packets.js';
 import { now, pair, settle, type Host } from '../support/hosts.js';
@@ -88,6 +89,23 @@ describe('super-packets between two devices', () => {
     settle(a, b);
     expect(b.received.map(hex)).toEqual(packets.map(hex));
     expect(offer(a, train(1, 2, 65_494 - 40, 1380).bytes)).toBe(false);
+  });
+
+  test('are not taken while what was sent before waits for the path', () => {
+    const [a, b] = pair();
+    meet(a, b);
+    const { bytes } = train(1, 2);
+    const { outbox } = peerOf(a).carrier as Connection;
+    offer(a, bytes);
+    offer(a, bytes);
+    // The driver comes to write: at once, and when the first has waited for longer than it always may have to.
+    outbox.peek(now + 1);
+    expect(offer(a, bytes)).toBe(true);
+    outbox.peek(now + 50);
+    expect(offer(a, bytes)).toBe(false);
+    settle(a, b);
+    outbox.peek(now + 51);
+    expect(offer(a, bytes)).toBe(true);
   });
 
   test('are not taken before there are keys, without a peer, or from a TUN that contradicts itself', () => {
