@@ -57,7 +57,7 @@ const MIXTURES: readonly Mixture[] = [
     there: true,
     back: false,
   },
-  { what: 'no interface at one end', transport: 'tcp', b: ROOTLESS, there: true, back: false },
+  { what: 'no interface at one end', transport: 'tcp', b: ROOTLESS, there: true, back: true },
   {
     what: 'an end that knows nothing of it',
     transport: 'tcp',

@@ -101,9 +101,9 @@ export class Outbox {
     return this.#blocked;
   }
 
-  /** Whether what is in it waits for longer than it always may have to: more comes in than the path takes. */
+  /** Whether the socket takes no more and what waits for it has waited for long: more comes in than the path takes. (It also waits while this process does.) */
   get isLong(): boolean {
-    return this.#standing.isLong;
+    return this.#blocked && this.#standing.isLong;
   }
 
   /** Bytes still to be written of the record that a short write cut; 0 when there is none. */
