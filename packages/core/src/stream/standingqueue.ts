@@ -14,6 +14,8 @@
 export const TARGET = 5;
 /** How long it takes a sender to hear of a loss, ms: RFC 8289, section 4.2. At least: it is behind this queue and the path. */
 export const INTERVAL = 100;
+/** The part of an interval that is left when a queue has been long for more than a moment. */
+const MOMENTS = 0.8;
 /** Until one has been measured, ms. */
 const ROUND_TRIP_UNKNOWN = 10;
 /** A queue that stands again so soon goes on where the last time ended, in intervals (RFC 8289, section 5.6). */
@@ -22,6 +24,7 @@ const MEMORY = 16;
 export class StandingQueue {
   /** since when all that left had waited for longer than TARGET, and an interval more; 0 when that is not so */
   #dropsFrom = 0;
+  #isLong = false;
   #isDropping = false;
   #nextDrop = 0;
   /** drops since the queue stands, and how many they were when that began */
@@ -37,9 +40,9 @@ export class StandingQueue {
     this.#interval = Math.max(INTERVAL, 10 * ms);
   }
 
-  /** Whether what left last had waited for longer than the target. */
+  /** Whether it is long for more than a moment, as it is when a process on the way waits for a core: a fifth of what it takes to stand. */
   get isLong(): boolean {
-    return this.#dropsFrom !== 0;
+    return this.#isLong;
   }
 
   /**
@@ -54,6 +57,7 @@ export class StandingQueue {
       return false;
     }
     if (this.#dropsFrom === 0) this.#dropsFrom = now + this.#interval;
+    this.#isLong = now >= this.#dropsFrom - MOMENTS * this.#interval;
     if (this.#isDropping) {
       if (now < this.#nextDrop) return false;
       this.#count++;
@@ -72,7 +76,7 @@ export class StandingQueue {
   /** Nothing waits any more. */
   emptied(): void {
     this.#dropsFrom = 0;
-    this.#isDropping = false;
+    this.#isLong = this.#isDropping = false;
   }
 
   /** The square root makes the inner TCP's rate fall steadily (RFC 8289, section 3.3). */

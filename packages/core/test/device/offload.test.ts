@@ -100,6 +100,7 @@ describe('super-packets between two devices', () => {
     offer(a, bytes);
     // The driver comes to write, late, which is this end's own fault …
     outbox.peek(now + 50);
+    outbox.peek(now + 75);
     expect(offer(a, bytes)).toBe(true);
     // … but then the socket takes nothing.
     outbox.written(0);

@@ -47,6 +47,26 @@ describe('a queue that stands', () => {
     expect(anew[1]! - anew[0]!).toBe(INTERVAL);
   });
 
+  test('is long when it has been for more than a moment', () => {
+    const subject = queue();
+    const longAt = (from: number, until: number, waited: number): number[] => {
+      const out: number[] = [];
+      for (let now = from; now < until; now++) {
+        subject.drops(now, waited, false);
+        if (subject.isLong) out.push(now);
+      }
+      return out;
+    };
+    expect(longAt(0, INTERVAL / 5, 2 * TARGET)).toEqual([]);
+    expect(longAt(INTERVAL / 5, 30, 2 * TARGET)[0]).toBe(INTERVAL / 5);
+    expect(longAt(30, 40, 1)).toEqual([]);
+    subject.drops(40, 90, false);
+    subject.drops(70, 90, false);
+    expect(subject.isLong).toBe(true);
+    subject.emptied();
+    expect(subject.isLong).toBe(false);
+  });
+
   test('the last record is not dropped, and an empty queue is no standing one', () => {
     const subject = queue();
     for (let now = 0; now < 1000; now++) expect(subject.drops(now, 50, true)).toBe(false);
