@@ -10,8 +10,10 @@ import { scheduleOf, waitedSince, type Schedule } from './schedule.js';
 export interface Pings {
   readonly sent: number;
   readonly lost: number;
-  /** of the round trips less what the device waited for a core meanwhile, ms */
+  /** of the round trips, ms */
   readonly median: number;
+  /** of the same less what the device waited for a core meanwhile, ms */
+  readonly medianAtWork: number;
 }
 
 /** A peer that means well, and measures how it is served. */
@@ -19,7 +21,7 @@ export class Genuine {
   readonly driver: PortableDriver;
   readonly #slab = Slab.plain(4096);
   readonly #sentAt = new Map<number, { readonly at: number; readonly schedule: Schedule }>();
-  readonly #times = new Map<number, number>();
+  readonly #times = new Map<number, { readonly ms: number; readonly atWork: number }>();
   #sequence = 0;
 
   /** @param port of the attacked device, or of what stands in front of it */
@@ -44,7 +46,8 @@ export class Genuine {
         const sent = this.#sentAt.get(sequence);
         if (sent === undefined || this.#times.has(sequence)) return;
         const waited = waitedSince(sent.schedule, scheduleOf(device));
-        this.#times.set(sequence, Math.max(0, performance.now() - sent.at - waited));
+        const ms = performance.now() - sent.at;
+        this.#times.set(sequence, { ms, atWork: Math.max(0, ms - waited) });
       },
     });
   }
@@ -73,8 +76,14 @@ export class Genuine {
     }
     const missing = () => mine.filter((n) => !this.#times.has(n)).length;
     for (let waited = 0; waited < 3_000 && missing() > 0; waited += 20) await sleep(20);
-    const times = mine.flatMap((n) => this.#times.get(n) ?? []).sort((a, b) => a - b);
-    return { sent: mine.length, lost: missing(), median: times[times.length >> 1] ?? Infinity };
+    const times = mine.flatMap((n) => this.#times.get(n) ?? []);
+    const median = (list: number[]) => list.sort((a, b) => a - b)[list.length >> 1] ?? Infinity;
+    return {
+      sent: mine.length,
+      lost: missing(),
+      median: median(times.map(({ ms }) => ms)),
+      medianAtWork: median(times.map(({ atWork }) => atWork)),
+    };
   }
 
   stop(): Promise<void> {

@@ -10,8 +10,9 @@ const B = [Uint8Array.of(10, 0, 0, 2), parseIp('fd00::2')!];
 /** Longer than any timer of a flow (DESIGN 7). */
 const AGES = 4 * 7_200_000;
 
-/** A SYN is sent four times: what loses more than three packets until the flow is open, or then in a row, may end it rightly. */
-const LOST_MAX = 3;
+/** A SYN is sent four times, data eight times: what loses more than all but one of them may end the flow rightly. Until it is open in all, then in a row. */
+const LOST_OPENING_MAX = 3;
+const LOST_MAX = 7;
 
 interface Flow {
   readonly family: 4 | 6;
@@ -75,7 +76,7 @@ export const translatorFlow = target<Flow>({
       const packets = worlds[from].out.splice(0);
       for (let i = 0; i < packets.length; i++) {
         const what = faults[fault++] ?? 'none';
-        if (what === 'lose' && (isOpen() ? lostInARow : lost) < LOST_MAX) {
+        if (what === 'lose' && (isOpen() ? lostInARow < LOST_MAX : lost < LOST_OPENING_MAX)) {
           lost++;
           lostInARow++;
           continue;
